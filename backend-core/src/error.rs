@@ -1,0 +1,164 @@
+//! What can go wrong, told in terms of what the caller can do about it.
+
+use std::time::Duration;
+
+/// An error of any type, as it came from an engine's client or a codec.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// The result of every operation of a backend.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation of a backend failed.
+///
+/// Loss of messages is *not* an error: it arrives in band, as [`Event::Gap`](crate::Event::Gap),
+/// at the place where the messages are missing.
+///
+/// | ask | with |
+/// |---|---|
+/// | is this instance finished? | [`is_closed`](Self::is_closed) |
+/// | may the same call succeed later? | [`is_retryable`](Self::is_retryable) |
+///
+/// The text of an error never contains credentials, and never a whole payload.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// This instance was closed; every further operation fails the same way (clause C2).
+    #[error("the backend is closed")]
+    Closed,
+
+    /// The backend is cut off from its bus or engine and did not take the operation (clause H6).
+    ///
+    /// Nothing was queued: an envelope refused this way will not appear later.
+    #[error("the backend is unavailable: {0}")]
+    Unavailable(BoxError),
+
+    /// The backend cannot carry this topic, ever.
+    ///
+    /// Clause D7 leaves a backend little room here: every topic up to 1 KiB has to be accepted.
+    #[error("invalid topic {}: {reason}", Shortened(topic))]
+    #[non_exhaustive]
+    InvalidTopic {
+        /// The topic as it was given.
+        topic: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// The data is larger than this backend can carry.
+    #[error("payload of {actual} bytes is too large: the limit is {limit} bytes")]
+    PayloadTooLarge {
+        /// Length of the refused data, in bytes.
+        actual: usize,
+        /// The most that the backend takes for this envelope, in bytes.
+        limit: usize,
+    },
+
+    /// No answer within the time given. Whether the operation took effect is unknown.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+
+    /// An envelope or a payload could not be encoded or decoded.
+    #[error("cannot encode or decode: {0}")]
+    Codec(BoxError),
+
+    /// This backend does not offer what was asked for.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+
+    /// The engine refused or failed in a way that has no variant of its own.
+    #[error("backend error: {0}")]
+    Backend(BoxError),
+}
+
+impl Error {
+    /// An [`Error::Unavailable`] from an engine's error, or from a text that says what happened.
+    pub fn unavailable(cause: impl Into<BoxError>) -> Self {
+        Self::Unavailable(cause.into())
+    }
+
+    /// An [`Error::InvalidTopic`].
+    pub fn invalid_topic(topic: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::InvalidTopic { topic: topic.into(), reason: reason.into() }
+    }
+
+    /// An [`Error::Codec`] from a codec's error, or from a text that says what is wrong.
+    pub fn codec(cause: impl Into<BoxError>) -> Self {
+        Self::Codec(cause.into())
+    }
+
+    /// An [`Error::Backend`] from an engine's error.
+    pub fn backend(cause: impl Into<BoxError>) -> Self {
+        Self::Backend(cause.into())
+    }
+
+    /// Whether the instance is closed, so that no operation on it will ever succeed again.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
+    /// Whether the same call, made again later, may succeed.
+    ///
+    /// True for [`Unavailable`](Self::Unavailable) and [`Timeout`](Self::Timeout). A publish that
+    /// was `Unavailable` reached nobody; one that timed out may have, so that publishing it again
+    /// can deliver it twice.
+    ///
+    /// ```
+    /// use backend_core::Error;
+    ///
+    /// assert!(Error::unavailable("connection refused").is_retryable());
+    /// assert!(!Error::Closed.is_retryable());
+    /// ```
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Timeout(_))
+    }
+}
+
+/// Shows the start of a topic, escaped: a topic may be long and may hold control characters.
+struct Shortened<'a>(&'a str);
+
+impl std::fmt::Display for Shortened<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const SHOWN: usize = 64;
+        match self.0.char_indices().nth(SHOWN) {
+            None => write!(f, "{:?}", self.0),
+            Some((end, _)) => write!(f, "{:?}… ({} bytes)", &self.0[..end], self.0.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_topic_is_shown_by_its_start() {
+        let error = Error::invalid_topic("ä".repeat(2_000), "longer than 1 KiB");
+        let text = error.to_string();
+        assert!(text.ends_with("… (4000 bytes): longer than 1 KiB"), "{text}");
+        assert!(text.len() < 250, "{text}");
+    }
+
+    #[test]
+    fn control_characters_of_a_topic_are_escaped() {
+        let error = Error::invalid_topic("a\r\nPUB b", "x");
+        assert_eq!(error.to_string(), r#"invalid topic "a\r\nPUB b": x"#);
+    }
+
+    #[test]
+    fn only_an_outage_and_a_timeout_are_worth_a_retry() {
+        let retryable = [Error::unavailable("down"), Error::Timeout(Duration::from_secs(1))];
+        let final_ones = [
+            Error::Closed,
+            Error::invalid_topic("", ""),
+            Error::PayloadTooLarge { actual: 2, limit: 1 },
+            Error::codec("x"),
+            Error::Unsupported("x".into()),
+            Error::backend("x"),
+        ];
+        assert!(retryable.iter().all(Error::is_retryable));
+        assert!(!final_ones.iter().any(Error::is_retryable));
+        assert!(final_ones.iter().filter(|e| e.is_closed()).count() == 1);
+    }
+}
