@@ -1,0 +1,260 @@
+//! One participant of a bus: what it publishes, all the others get.
+//!
+//! The front door. Lock order: an endpoint's `topics`, then a shard of the directory, then a
+//! topic's state. Readers are woken after all of them are released.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use backend_core::{BackendStats, Error, Gap, MessageEnvelope, Result, Subscription};
+
+use crate::bus::Bus;
+use crate::counters::Counters;
+use crate::member::EndpointId;
+use crate::reader::Reader;
+use crate::sync::{AtomicU8, Mutex, Ordering, lock};
+use crate::topic::{SUSPENDED, Topic, Wakers};
+
+/// One participant of a [`Bus`], made by [`Bus::attach`].
+///
+/// What one endpoint publishes reaches the subscriptions of all the others, and never its own. All
+/// calls return at once: nothing here waits for anybody, and no runtime is needed.
+///
+/// A backend of its own process (`backend-memory`) has one endpoint per instance. A backend over
+/// an engine has one bus per instance with two endpoints: its users subscribe at the first, and
+/// the task that reads from the engine publishes at the second.
+///
+/// Dropping an endpoint closes it.
+///
+/// ```
+/// use backend_core::{Event, Gap, GapCause, MessageEnvelope};
+/// use backend_fanout::Bus;
+///
+/// let bus = Bus::with_capacity(2);
+/// let (engine, users) = (bus.attach(), bus.attach());
+/// let mut prices = users.subscribe("prices")?;
+///
+/// for price in ["101", "102", "103"] {
+///     engine.publish(MessageEnvelope::new("prices", price))?;
+/// }
+/// assert_eq!(prices.try_recv(), Ok(Event::Gap(Gap::new(GapCause::Lagged, Some(1)))));
+/// assert_eq!(prices.try_recv(), Ok(Event::Message(MessageEnvelope::new("prices", "102"))));
+/// # Ok::<(), backend_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Endpoint {
+    bus: Bus,
+    local: Arc<Local>,
+}
+
+/// What an endpoint shares with its readers, who must not keep it from closing.
+#[derive(Debug)]
+pub(crate) struct Local {
+    id: EndpointId,
+    /// [`UP`], [`SUSPENDED_LINK`] or [`CLOSED`]. Written under `topics`; a publish reads it alone,
+    /// so its acquire pairs with the release there.
+    link: AtomicU8,
+    /// The topics with an open subscription of this endpoint.
+    topics: Mutex<HashMap<Arc<str>, Arc<Topic>>>,
+    pub(crate) counters: Counters,
+}
+
+const UP: u8 = 0;
+const SUSPENDED_LINK: u8 = 1;
+const CLOSED: u8 = 2;
+
+impl Endpoint {
+    pub(crate) fn new(bus: Bus, id: EndpointId) -> Self {
+        let local = Local {
+            id,
+            link: AtomicU8::new(UP),
+            topics: Mutex::new(HashMap::new()),
+            counters: Counters::default(),
+        };
+        Self { bus, local: Arc::new(local) }
+    }
+
+    /// The bus that this endpoint belongs to.
+    #[must_use]
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Hands an envelope to every subscription to its topic at every *other* endpoint.
+    ///
+    /// What one endpoint publishes to one topic arrives in order, and all subscriptions to a topic
+    /// see the same order (clauses O1, O2). It never waits: a reader that is too slow loses the
+    /// oldest, and is told how many (L1, L2, L3). If nobody else subscribes, nothing is stored.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after [`close`](Self::close); [`Error::Unavailable`] while suspended.
+    pub fn publish(&self, envelope: MessageEnvelope) -> Result<()> {
+        self.local.check_link()?;
+        if let Some(topic) = self.bus.directory.find(envelope.topic()) {
+            topic.publish(self.local.id, envelope)?;
+        }
+        self.local.counters.sent();
+        Ok(())
+    }
+
+    /// Starts receiving what the other endpoints publish to `topic`, from now on.
+    ///
+    /// Several subscriptions to one topic are independent, and each sees everything (U3). Dropping
+    /// one releases it at once, without a runtime (U4).
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after [`close`](Self::close); [`Error::Unavailable`] while suspended.
+    pub fn subscribe(&self, topic: &str) -> Result<Subscription> {
+        let local = &self.local;
+        let reader = {
+            let mut topics = lock(&local.topics);
+            local.check_link()?;
+            let (topic, seat) = self.bus.directory.join(topic, local.id);
+            topics.entry(Arc::clone(&topic.name)).or_insert_with(|| Arc::clone(&topic));
+            Reader {
+                directory: Arc::clone(&self.bus.directory),
+                local: Arc::clone(local),
+                topic,
+                seat,
+                batch: VecDeque::new(),
+            }
+        };
+        local.counters.opened();
+        Ok(Subscription::new(topic, reader))
+    }
+
+    /// Ends every subscription of this endpoint to `topic`: each hands out what it had accepted
+    /// before, then `None` (U1). An unknown topic is `Ok`. Works while suspended, too.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after [`close`](Self::close).
+    pub fn unsubscribe(&self, topic: &str) -> Result<()> {
+        let wakers = {
+            let mut topics = lock(&self.local.topics);
+            if self.is_closed() {
+                return Err(Error::Closed);
+            }
+            match topics.remove(topic) {
+                Some(topic) => self.end(&topic),
+                None => return Ok(()),
+            }
+        };
+        wakers.wake();
+        Ok(())
+    }
+
+    /// Ends every subscription of this endpoint, drained first, and every further operation.
+    ///
+    /// Wakes blocked readers, may be called again, and races with anything (C1). The other
+    /// endpoints go on (C3).
+    pub fn close(&self) {
+        let wakers = {
+            // Held to the end: whoever closes second returns when everything has ended, too.
+            let mut topics = lock(&self.local.topics);
+            self.local.link.store(CLOSED, Ordering::Release);
+            let mut wakers = Wakers::default();
+            for (_, topic) in topics.drain() {
+                wakers.extend(self.end(&topic));
+            }
+            wakers
+        };
+        wakers.wake();
+    }
+
+    /// Whether it has been closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.local.link.load(Ordering::Acquire) == CLOSED
+    }
+
+    /// Cuts this endpoint off its bus, until [`resume`](Self::resume).
+    ///
+    /// Its subscriptions stay open: they hand out what they had accepted before, and then wait.
+    /// Publish and subscribe fail with [`Error::Unavailable`]; unsubscribe and close work.
+    pub fn suspend(&self) {
+        let topics = lock(&self.local.topics);
+        if self.local.link.load(Ordering::Acquire) == UP {
+            self.local.link.store(SUSPENDED_LINK, Ordering::Release);
+            for topic in topics.values() {
+                topic.suspend(self.local.id);
+            }
+        }
+    }
+
+    /// Puts this endpoint back on its bus, with a [`Gap`] of unknown size in every subscription
+    /// (H5). When it returns, every topic is live again.
+    pub fn resume(&self) {
+        let mut wakers = Wakers::default();
+        {
+            let topics = lock(&self.local.topics);
+            if self.local.link.load(Ordering::Acquire) == SUSPENDED_LINK {
+                for topic in topics.values() {
+                    wakers.extend(topic.resume(self.local.id));
+                }
+                self.local.link.store(UP, Ordering::Release);
+            }
+        }
+        wakers.wake();
+    }
+
+    /// Tells every subscription of this endpoint to `topic` that envelopes are missing here,
+    /// behind everything that it has accepted so far.
+    ///
+    /// For losses that the engine below has caused. Gaps of one cause with nothing in between are
+    /// told as one, with their numbers added up.
+    pub fn gap(&self, topic: &str, gap: Gap) {
+        let found = lock(&self.local.topics).get(topic).map(Arc::clone);
+        if let Some(topic) = found {
+            topic.gap(self.local.id, gap).wake();
+        }
+    }
+
+    /// The topics that this endpoint has open subscriptions to, in no particular order.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Arc<str>> {
+        lock(&self.local.topics).keys().map(Arc::clone).collect()
+    }
+
+    /// What this endpoint has counted. `connected` is true while it is neither suspended nor
+    /// closed.
+    #[must_use]
+    pub fn stats(&self) -> BackendStats {
+        let mut stats = self.local.counters.snapshot();
+        stats.connected = self.local.link.load(Ordering::Acquire) == UP;
+        stats.topics = lock(&self.local.topics).len() as u64;
+        stats
+    }
+
+    /// Ends this endpoint's subscriptions to one topic; called with `topics` locked.
+    fn end(&self, topic: &Arc<Topic>) -> Wakers {
+        let (ended, wakers) = topic.end(self.local.id);
+        self.local.counters.ended(ended);
+        self.bus.directory.retire(topic);
+        wakers
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Local {
+    fn check_link(&self) -> Result<()> {
+        match self.link.load(Ordering::Acquire) {
+            UP => Ok(()),
+            SUSPENDED_LINK => Err(Error::unavailable(SUSPENDED)),
+            _ => Err(Error::Closed),
+        }
+    }
+
+    /// The endpoint's last subscription to `topic` has gone, unless a new one came meanwhile.
+    pub(crate) fn forget(&self, topic: &Arc<Topic>) {
+        let mut topics = lock(&self.topics);
+        let is_this = topics.get(&topic.name).is_some_and(|known| Arc::ptr_eq(known, topic));
+        if is_this && !topic.has(self.id) {
+            topics.remove(&topic.name);
+        }
+    }
+}

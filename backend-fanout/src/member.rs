@@ -1,0 +1,251 @@
+//! What a topic knows of one endpoint that subscribes to it, and of one subscription's place.
+//!
+//! A *member* is an endpoint with subscriptions to the topic; a *cursor* is the place of one of
+//! them. Some positions between two places of a cursor are none of its business: those that its
+//! own endpoint published, and those that went by while the endpoint was suspended. Both count as
+//! *skipped*, and a reader that fell behind missed what went by less what it would have skipped.
+//! That makes the number in a gap exact.
+//!
+//! Invariants
+//! 1. `own_stored - own_released` of the ring's slots were published by the member, and
+//!    `own_released` counts those that have left the ring.
+//! 2. Own slots are never inside a hole: a suspended endpoint cannot publish.
+//! 3. Marks are in order of their place, with at least one position between any two, and at most
+//!    one of them lies before the ring's tail. So there are at most capacity + 2 of them.
+
+use std::collections::VecDeque;
+
+use backend_core::{Gap, GapCause};
+
+/// Where the topic keeps a member. May be used again after the member has left.
+pub(crate) type MemberKey = usize;
+
+/// One endpoint of the bus.
+pub(crate) type EndpointId = u64;
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) endpoint: EndpointId,
+    pub(crate) subscriptions: usize,
+    standing: Standing,
+    /// The position at which it became a member: older slots with its key are somebody else's.
+    since: u64,
+    own_stored: u64,
+    own_released: u64,
+    marks: VecDeque<Mark>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Gets what is published.
+    Live,
+    /// Cut off at this position, for a while.
+    Suspended(u64),
+    /// Unsubscribed or closed at this position, for good.
+    Ended(u64),
+}
+
+/// A place where this member's readers are told of a gap, and where they go on.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: u64,
+    resume_at: u64,
+    /// All that has been told up to and with this mark.
+    ledger: Ledger,
+    /// All positions hidden from the member up to and with this mark.
+    hidden: u64,
+}
+
+/// Running totals of the gaps at the marks. The difference of two ledgers is what a reader has to
+/// be told between two places, exactly, even if marks in between were folded together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    lagged: Tally,
+    reconnected: Tally,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    gaps: u64,
+    of_unknown_size: u64,
+    missed: u64,
+}
+
+/// The place of one subscription.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    pub(crate) member: MemberKey,
+    /// The next position to read.
+    pub(crate) position: u64,
+    /// How many positions before `position` were not for this reader, counted like
+    /// [`Member::skipped_before`].
+    pub(crate) skipped: u64,
+    ledger: Ledger,
+}
+
+impl Member {
+    pub(crate) fn new(endpoint: EndpointId, head: u64) -> Self {
+        Self {
+            endpoint,
+            subscriptions: 0,
+            standing: Standing::Live,
+            since: head,
+            own_stored: 0,
+            own_released: 0,
+            marks: VecDeque::new(),
+        }
+    }
+
+    /// A place for one more subscription, behind everything published so far.
+    pub(crate) fn add_subscription(&mut self, key: MemberKey, head: u64) -> Cursor {
+        self.subscriptions += 1;
+        Cursor {
+            member: key,
+            position: head,
+            skipped: self.own_stored + self.marks.back().map_or(0, |mark| mark.hidden),
+            ledger: self.marks.back().map_or_else(Ledger::default, |mark| mark.ledger),
+        }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.standing == Standing::Live
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.standing, Standing::Ended(_))
+    }
+
+    /// Up to where its readers may read, in a topic that has got to `head`.
+    pub(crate) fn visible_end(&self, head: u64) -> u64 {
+        match self.standing {
+            Standing::Live => head,
+            Standing::Suspended(at) | Standing::Ended(at) => at,
+        }
+    }
+
+    pub(crate) fn count_own_stored(&mut self) {
+        self.own_stored += 1;
+    }
+
+    /// A slot with this member's key has left the ring.
+    pub(crate) fn count_own_released(&mut self, position: u64) {
+        if position >= self.since {
+            self.own_released += 1;
+        }
+    }
+
+    /// How many of the positions before `limit` were not for this member's readers. `limit` is
+    /// the ring's tail, or the member's visible end if that comes first.
+    pub(crate) fn skipped_before(&self, limit: u64) -> u64 {
+        let last = self.marks.iter().rev().find(|mark| mark.at < limit);
+        let hidden = last.map_or(0, |mark| mark.hidden - mark.resume_at.saturating_sub(limit));
+        self.own_released + hidden
+    }
+
+    pub(crate) fn suspend(&mut self, head: u64) {
+        if self.is_live() {
+            self.standing = Standing::Suspended(head);
+        }
+    }
+
+    /// Goes on at `head`, with a gap where the hole is.
+    pub(crate) fn resume(&mut self, head: u64, tail: u64) {
+        if let Standing::Suspended(at) = self.standing {
+            self.standing = Standing::Live;
+            self.add_mark(at, head, Gap::reconnected(), tail);
+        }
+    }
+
+    pub(crate) fn end(&mut self, head: u64) {
+        self.standing = Standing::Ended(self.visible_end(head));
+    }
+
+    /// Tells its readers of a gap behind everything they can see now.
+    pub(crate) fn add_gap(&mut self, gap: Gap, head: u64, tail: u64) {
+        let at = self.visible_end(head);
+        self.add_mark(at, at, gap, tail);
+    }
+
+    fn add_mark(&mut self, at: u64, resume_at: u64, gap: Gap, tail: u64) {
+        let last = self.marks.back().copied();
+        let mut ledger = last.map_or_else(Ledger::default, |mark| mark.ledger);
+        ledger.add(gap);
+        let hidden = last.map_or(0, |mark| mark.hidden) + (resume_at - at);
+        match self.marks.back_mut() {
+            // Nothing went by in between: the ledger alone tells who knows of which.
+            Some(last) if last.resume_at == at => {
+                *last = Mark { at: last.at, resume_at, ledger, hidden };
+            }
+            _ => self.marks.push_back(Mark { at, resume_at, ledger, hidden }),
+        }
+        while self.marks.get(1).is_some_and(|second| second.at <= tail) {
+            self.marks.pop_front();
+        }
+    }
+}
+
+impl Cursor {
+    /// Moves to `limit`, over positions that have left the ring, and says how many envelopes this
+    /// reader has missed by that.
+    pub(crate) fn fall_forward(&mut self, member: &Member, limit: u64) -> u64 {
+        let skipped = member.skipped_before(limit);
+        let missed = (limit - self.position) - (skipped - self.skipped);
+        self.position = limit;
+        self.skipped = skipped;
+        missed
+    }
+
+    /// If gaps are to be told here, goes on behind them and says which; else says up to where
+    /// nothing is to be told.
+    pub(crate) fn pass_mark(&mut self, member: &Member, end: u64) -> Result<[Option<Gap>; 2], u64> {
+        let told = self.ledger.gaps();
+        let Some(mark) = member.marks.iter().find(|mark| mark.ledger.gaps() > told) else {
+            return Err(end);
+        };
+        if mark.at > self.position {
+            return Err(mark.at);
+        }
+        let gaps = mark.ledger.since(self.ledger);
+        let hidden = mark.resume_at.saturating_sub(self.position);
+        self.position += hidden;
+        self.skipped += hidden;
+        self.ledger = mark.ledger;
+        Ok(gaps)
+    }
+}
+
+impl Ledger {
+    fn add(&mut self, gap: Gap) {
+        let tally = match gap.cause {
+            GapCause::Lagged => &mut self.lagged,
+            // A cause that a later version adds is told as an outage rather than not at all.
+            _ => &mut self.reconnected,
+        };
+        tally.gaps += 1;
+        match gap.missed {
+            Some(missed) => tally.missed += missed,
+            None => tally.of_unknown_size += 1,
+        }
+    }
+
+    fn gaps(&self) -> u64 {
+        self.lagged.gaps + self.reconnected.gaps
+    }
+
+    fn since(&self, told: Ledger) -> [Option<Gap>; 2] {
+        [
+            self.lagged.since(told.lagged, GapCause::Lagged),
+            self.reconnected.since(told.reconnected, GapCause::Reconnected),
+        ]
+    }
+}
+
+impl Tally {
+    fn since(&self, told: Tally, cause: GapCause) -> Option<Gap> {
+        if self.gaps == told.gaps {
+            return None;
+        }
+        let known = self.of_unknown_size == told.of_unknown_size;
+        Some(Gap::new(cause, known.then(|| self.missed - told.missed)))
+    }
+}

@@ -1,0 +1,92 @@
+//! A subscription's own end: its batch, its ttl, its waker.
+//!
+//! Step 5 of the data path, the last one. A reader takes its topic's lock once per batch and hands
+//! the batch out one by one. It belongs to its subscription alone, so nothing here is shared.
+//!
+//! A poll with [`Waker::noop`] is a peek: it leaves the waker parked that a task waits with.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use backend_core::Event;
+use futures_core::Stream;
+
+use crate::directory::Directory;
+use crate::endpoint::Local;
+use crate::topic::{Fetched, Item, Seat, Topic};
+
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) local: Arc<Local>,
+    pub(crate) topic: Arc<Topic>,
+    pub(crate) seat: Seat,
+    pub(crate) batch: VecDeque<Item>,
+}
+
+impl Reader {
+    /// Fills the batch, or parks the waker.
+    fn fetch(&mut self, waker: &Waker) -> Fetched {
+        let Self { topic, seat, batch, .. } = self;
+        let mut fetched = topic.read(seat, waker, batch);
+        if fetched == Fetched::Nothing && !waker.will_wake(Waker::noop()) {
+            // A waker is code of the user: cloned here, with no lock held.
+            fetched = topic.read_or_park(seat, waker.clone(), batch);
+        }
+        if fetched == Fetched::Some {
+            let messages = |item: &&Item| matches!(item, Item::Message(..));
+            self.local.counters.received(self.batch.iter().filter(messages).count());
+        }
+        fetched
+    }
+
+    /// The event to hand out for an item; `None` for an envelope whose ttl has run out (T2).
+    fn hand_out(&self, item: Item) -> Option<Event> {
+        match item {
+            Item::Message(_, Some(expires)) if Instant::now() >= expires => {
+                self.local.counters.expired();
+                None
+            }
+            Item::Message(envelope, _) => Some(Event::Message(envelope)),
+            Item::Gap(gap) => {
+                self.local.counters.gap(gap.missed);
+                Some(Event::Gap(gap))
+            }
+        }
+    }
+}
+
+impl Stream for Reader {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        loop {
+            while let Some(item) = self.batch.pop_front() {
+                if let Some(event) = self.hand_out(item) {
+                    return Poll::Ready(Some(event));
+                }
+            }
+            match self.fetch(cx.waker()) {
+                Fetched::Some => {}
+                Fetched::Nothing | Fetched::Parked => return Poll::Pending,
+                Fetched::Ended => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let left = self.topic.leave(&mut self.seat);
+        if left.was_open {
+            self.local.counters.ended(1);
+        }
+        if left.endpoint_gone {
+            self.local.forget(&self.topic);
+            self.directory.retire(&self.topic);
+        }
+    }
+}

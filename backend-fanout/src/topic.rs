@@ -1,0 +1,397 @@
+//! One topic: its ring, its members, and the readers that wait, under one lock.
+//!
+//! Steps 2 and 4 of the data path: a publish comes in here, a reader fetches its next batch here.
+//!
+//! `state` guards everything of the topic and nothing else; it is the innermost lock of this
+//! crate, taken after an endpoint's and the directory's. No code of a user runs under it: wakers
+//! are woken, and envelopes and wakers dropped, by the caller after it is released. Hence the
+//! `#[must_use]` leftovers that the methods give back.
+//!
+//! Invariants
+//! 1. `live` is the number of subscriptions of live members, and a slot's `wanted_by` starts at
+//!    `live` less the publisher's own: a publish that nobody wants stores nothing.
+//! 2. A reader parks under the same lock acquisition in which it found nothing to read, and
+//!    whoever changes that takes its waker under the lock: no wake-up is lost.
+//! 3. A reader has at most one waker parked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use backend_core::{Error, Gap, MessageEnvelope, Result};
+use slab::Slab;
+
+use crate::member::{Cursor, EndpointId, Member, MemberKey};
+use crate::ring::{Released, Ring, Slot};
+use crate::sync::{Mutex, lock};
+
+/// How many envelopes a reader carries off at a time.
+pub(crate) const BATCH: usize = 32;
+
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) name: Arc<str>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    ring: Ring,
+    members: Slab<Member>,
+    /// The members that have not ended. An endpoint that subscribes again after it had ended is a
+    /// new member, while readers of the old one drain.
+    current: HashMap<EndpointId, MemberKey>,
+    live: usize,
+    parked: Slab<Parked>,
+    next_reader: u64,
+}
+
+#[derive(Debug)]
+struct Parked {
+    reader: u64,
+    member: MemberKey,
+    waker: Waker,
+}
+
+/// What a reader finds in its batch.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Message(MessageEnvelope, Option<Instant>),
+    Gap(Gap),
+}
+
+/// One subscription, as its topic knows it.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    cursor: Cursor,
+    reader: u64,
+    /// Where its waker was parked last; checked against `reader`, since the place may be reused.
+    parked: usize,
+}
+
+/// What [`Topic::read`] came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fetched {
+    /// The batch has something.
+    Some,
+    /// Nothing yet, and this very waker is parked already.
+    Parked,
+    /// Nothing yet; park with [`Topic::read_or_park`].
+    Nothing,
+    /// Nothing will come any more.
+    Ended,
+}
+
+/// Readers to wake once no lock is held.
+#[must_use = "readers wait for this"]
+#[derive(Debug, Default)]
+pub(crate) struct Wakers(Vec<Waker>);
+
+impl Wakers {
+    pub(crate) fn wake(self) {
+        for waker in self.0 {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn extend(&mut self, other: Wakers) {
+        self.0.extend(other.0);
+    }
+}
+
+/// What is left of a member when one of its subscriptions has gone.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// The subscription had not been ended before by unsubscribe or close.
+    pub(crate) was_open: bool,
+    /// It was the endpoint's last open one on this topic.
+    pub(crate) endpoint_gone: bool,
+}
+
+impl Topic {
+    pub(crate) fn new(name: &str, capacity: usize) -> Self {
+        Self {
+            name: Arc::from(name),
+            state: Mutex::new(State {
+                ring: Ring::new(capacity),
+                members: Slab::new(),
+                current: HashMap::new(),
+                live: 0,
+                parked: Slab::new(),
+                next_reader: 0,
+            }),
+        }
+    }
+
+    /// Hands an envelope to everybody but the publisher.
+    pub(crate) fn publish(&self, publisher: EndpointId, envelope: MessageEnvelope) -> Result<()> {
+        let expires = expiry(&envelope);
+        let (wakers, _evicted) = {
+            let mut state = lock(&self.state);
+            let key = state.current.get(&publisher).copied();
+            let own = match key.map(|key| &state.members[key]) {
+                Some(member) if !member.is_live() => return Err(Error::unavailable(SUSPENDED)),
+                Some(member) => member.subscriptions,
+                None => 0,
+            };
+            let wanted_by = state.live - own;
+            if wanted_by == 0 {
+                drop(state);
+                return Ok(());
+            }
+            if let Some(key) = key {
+                state.members[key].count_own_stored();
+            }
+            let slot = Slot { publisher: key, wanted_by, expires, envelope: Some(envelope) };
+            let evicted = state.ring.push(slot);
+            (
+                state.take_wakers(|state, member| {
+                    Some(member) != key && state.members[member].is_live()
+                }),
+                state.let_go(evicted),
+            )
+        };
+        wakers.wake();
+        Ok(())
+    }
+
+    /// Adds a subscription of `endpoint`, behind everything published so far.
+    pub(crate) fn join(&self, endpoint: EndpointId) -> Seat {
+        let state = &mut *lock(&self.state);
+        let head = state.ring.head();
+        let key = *state
+            .current
+            .entry(endpoint)
+            .or_insert_with(|| state.members.insert(Member::new(endpoint, head)));
+        state.live += 1;
+        state.next_reader += 1;
+        let cursor = state.members[key].add_subscription(key, head);
+        Seat { cursor, reader: state.next_reader, parked: usize::MAX }
+    }
+
+    /// Carries off the next events of a subscription. `waker` is only looked at.
+    pub(crate) fn read(
+        &self,
+        seat: &mut Seat,
+        waker: &Waker,
+        batch: &mut impl Extend<Item>,
+    ) -> Fetched {
+        lock(&self.state).read(seat, waker, batch)
+    }
+
+    /// The same, and parks the waker if there is still nothing.
+    pub(crate) fn read_or_park(
+        &self,
+        seat: &mut Seat,
+        waker: Waker,
+        batch: &mut impl Extend<Item>,
+    ) -> Fetched {
+        let _replaced = {
+            let mut state = lock(&self.state);
+            match state.read(seat, &waker, batch) {
+                Fetched::Nothing => state.park(seat, waker),
+                fetched => return fetched,
+            }
+        };
+        Fetched::Parked
+    }
+
+    /// Takes a subscription out, with what it had not read and its waker.
+    pub(crate) fn leave(&self, seat: &mut Seat) -> Left {
+        let mut unread = Vec::new();
+        let (left, _waker) = {
+            let state = &mut *lock(&self.state);
+            let waker = state.unpark(seat);
+            while state.fetch(&mut seat.cursor, usize::MAX, &mut unread) {}
+            let key = seat.cursor.member;
+            let member = &mut state.members[key];
+            let was_open = !member.has_ended();
+            if member.is_live() {
+                state.live -= 1;
+            }
+            member.subscriptions -= 1;
+            let last = member.subscriptions == 0;
+            if last {
+                let endpoint = member.endpoint;
+                state.members.remove(key);
+                if was_open {
+                    state.current.remove(&endpoint);
+                }
+            }
+            (Left { was_open, endpoint_gone: was_open && last }, waker)
+        };
+        left
+    }
+
+    /// Ends all subscriptions of `endpoint` behind what they can see now; says how many.
+    pub(crate) fn end(&self, endpoint: EndpointId) -> (usize, Wakers) {
+        let state = &mut *lock(&self.state);
+        let Some(key) = state.current.remove(&endpoint) else { return (0, Wakers::default()) };
+        let head = state.ring.head();
+        let member = &mut state.members[key];
+        if member.is_live() {
+            state.live -= member.subscriptions;
+        }
+        member.end(head);
+        let ended = member.subscriptions;
+        (ended, state.take_wakers(|_, member| member == key))
+    }
+
+    /// Cuts `endpoint` off: its subscriptions stay and get nothing more.
+    pub(crate) fn suspend(&self, endpoint: EndpointId) {
+        let state = &mut *lock(&self.state);
+        let Some(&key) = state.current.get(&endpoint) else { return };
+        let member = &mut state.members[key];
+        if member.is_live() {
+            state.live -= member.subscriptions;
+            member.suspend(state.ring.head());
+        }
+    }
+
+    /// Puts `endpoint` back, with a gap where its hole is.
+    pub(crate) fn resume(&self, endpoint: EndpointId) -> Wakers {
+        let state = &mut *lock(&self.state);
+        let Some(&key) = state.current.get(&endpoint) else { return Wakers::default() };
+        let member = &mut state.members[key];
+        if !member.is_live() {
+            state.live += member.subscriptions;
+            member.resume(state.ring.head(), state.ring.tail());
+        }
+        state.take_wakers(|_, member| member == key)
+    }
+
+    /// Puts a gap behind everything that the subscriptions of `endpoint` can see now.
+    pub(crate) fn gap(&self, endpoint: EndpointId, gap: Gap) -> Wakers {
+        let state = &mut *lock(&self.state);
+        let Some(&key) = state.current.get(&endpoint) else { return Wakers::default() };
+        state.members[key].add_gap(gap, state.ring.head(), state.ring.tail());
+        state.take_wakers(|_, member| member == key)
+    }
+
+    /// Whether `endpoint` has an open subscription here.
+    pub(crate) fn has(&self, endpoint: EndpointId) -> bool {
+        lock(&self.state).current.contains_key(&endpoint)
+    }
+
+    /// Whether nobody has an open subscription here, so that publishing is pointless.
+    pub(crate) fn is_idle(&self) -> bool {
+        lock(&self.state).current.is_empty()
+    }
+}
+
+impl State {
+    fn read(&mut self, seat: &mut Seat, waker: &Waker, batch: &mut impl Extend<Item>) -> Fetched {
+        if self.fetch(&mut seat.cursor, BATCH, batch) {
+            return Fetched::Some;
+        }
+        if self.members[seat.cursor.member].has_ended() {
+            return Fetched::Ended;
+        }
+        match self.parked(seat) {
+            Some(parked) if parked.waker.will_wake(waker) => Fetched::Parked,
+            _ => Fetched::Nothing,
+        }
+    }
+
+    /// Moves what the cursor can see into `batch`, up to `most` envelopes; whether it was anything.
+    fn fetch(&mut self, cursor: &mut Cursor, most: usize, batch: &mut impl Extend<Item>) -> bool {
+        let Self { ring, members, .. } = self;
+        let member = &members[cursor.member];
+        let end = member.visible_end(ring.head());
+        let mut any = false;
+
+        let limit = ring.tail().min(end);
+        if cursor.position < limit {
+            let missed = cursor.fall_forward(member, limit);
+            if missed > 0 {
+                any = true;
+                batch.extend([Item::Gap(Gap::lagged(missed))]);
+            }
+        }
+
+        let mut taken = 0;
+        while taken < most {
+            let stop = match cursor.pass_mark(member, end) {
+                Ok(gaps) => {
+                    any = true;
+                    batch.extend(gaps.into_iter().flatten().map(Item::Gap));
+                    continue;
+                }
+                Err(stop) => stop,
+            };
+            if cursor.position >= stop {
+                break;
+            }
+            while cursor.position < stop && taken < most {
+                let own = |publisher| publisher == Some(cursor.member);
+                match ring.take(cursor.position, own) {
+                    Some((envelope, expires)) => {
+                        taken += 1;
+                        batch.extend([Item::Message(envelope, expires)]);
+                    }
+                    None => cursor.skipped += 1,
+                }
+                cursor.position += 1;
+            }
+        }
+        // What has been taken by everybody holds no envelope any more: nothing is dropped here.
+        let _ = self.let_go(None);
+        any || taken > 0
+    }
+
+    /// Counts what has left the ring, and lets go what everybody has taken.
+    fn let_go(&mut self, evicted: Option<Released>) -> Option<MessageEnvelope> {
+        let mut evicted = evicted;
+        let envelope = evicted.as_mut().and_then(|released| released.envelope.take());
+        let mut next = evicted.or_else(|| self.ring.pop_taken());
+        while let Some(Released { position, publisher, .. }) = next {
+            if let Some(member) = publisher.and_then(|key| self.members.get_mut(key)) {
+                member.count_own_released(position);
+            }
+            next = self.ring.pop_taken();
+        }
+        envelope
+    }
+
+    fn parked(&self, seat: &Seat) -> Option<&Parked> {
+        self.parked.get(seat.parked).filter(|parked| parked.reader == seat.reader)
+    }
+
+    #[must_use = "a waker is dropped when no lock is held"]
+    fn unpark(&mut self, seat: &Seat) -> Option<Waker> {
+        self.parked(seat)?;
+        Some(self.parked.remove(seat.parked).waker)
+    }
+
+    #[must_use = "a waker is dropped when no lock is held"]
+    fn park(&mut self, seat: &mut Seat, waker: Waker) -> Option<Waker> {
+        let replaced = self.unpark(seat);
+        let member = seat.cursor.member;
+        seat.parked = self.parked.insert(Parked { reader: seat.reader, member, waker });
+        replaced
+    }
+
+    fn take_wakers(&mut self, mut of: impl FnMut(&Self, MemberKey) -> bool) -> Wakers {
+        if self.parked.is_empty() {
+            return Wakers::default();
+        }
+        let keys: Vec<usize> = self
+            .parked
+            .iter()
+            .filter(|(_, parked)| of(self, parked.member))
+            .map(|(key, _)| key)
+            .collect();
+        Wakers(keys.into_iter().map(|key| self.parked.remove(key).waker).collect())
+    }
+}
+
+/// Why operations of a suspended endpoint fail.
+pub(crate) const SUSPENDED: &str = "this endpoint is cut off from its bus";
+
+/// Clause T1: counted from here, the moment at which this process got the envelope. A ttl beyond
+/// what the clock can count never runs out.
+fn expiry(envelope: &MessageEnvelope) -> Option<Instant> {
+    let ttl = envelope.ttl().filter(|ttl| !ttl.is_zero())?;
+    Instant::now().checked_add(ttl)
+}
