@@ -181,6 +181,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether it is cut off, by [`suspend`](Self::suspend).
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.local.link.load(Ordering::Acquire) == SUSPENDED_LINK
+    }
+
     /// Puts this endpoint back on its bus, with a [`Gap`] of unknown size in every subscription
     /// (H5). When it returns, every topic is live again.
     pub fn resume(&self) {

@@ -68,10 +68,18 @@ impl Health {
     /// again, then call this. A callback that panics is passed over, after the panic hook has told
     /// of it. Once [`close`](Self::close) was called, no further callback starts.
     pub fn set_part(&self, part: &'static str, healthy: bool) {
+        self.update_part(part, || healthy);
+    }
+
+    /// Sets the health of one part to what `is_healthy` says.
+    ///
+    /// It is asked under the lock of this health, so that after concurrent changes the last answer
+    /// stands, and is true. It must only look, at an atomic say, and not call back.
+    pub fn update_part(&self, part: &'static str, is_healthy: impl FnOnce() -> bool) {
         let callbacks = {
             let mut state = lock(&self.state);
             let was_healthy = state.is_healthy();
-            if healthy {
+            if is_healthy() {
                 state.failing.remove(part);
             } else {
                 state.failing.insert(part);

@@ -83,8 +83,8 @@ impl MemoryBackend {
     /// what others publish does not arrive, and will not later. Subscriptions stay open: they hand
     /// out what they had accepted before, and then wait. Unsubscribe and close work as ever.
     pub fn partition(&self) {
-        self.health.set_part(LINK, false);
         self.endpoint.suspend();
+        self.health.update_part(LINK, || !self.endpoint.is_suspended());
     }
 
     /// Ends a [`partition`](Self::partition).
@@ -94,7 +94,7 @@ impl MemoryBackend {
     /// returns.
     pub fn heal(&self) {
         self.endpoint.resume();
-        self.health.set_part(LINK, true);
+        self.health.update_part(LINK, || !self.endpoint.is_suspended());
     }
 }
 
