@@ -18,7 +18,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// | is this instance finished? | [`is_closed`](Self::is_closed) |
 /// | may the same call succeed later? | [`is_retryable`](Self::is_retryable) |
 ///
-/// The text of an error never contains credentials, and never a whole payload.
+/// The text of an error never contains credentials, and of a topic or a payload no more than a
+/// short piece.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,9 +27,11 @@ pub enum Error {
     #[error("the backend is closed")]
     Closed,
 
-    /// The backend is cut off from its bus or engine and did not take the operation (clause H6).
+    /// The backend is cut off from its bus or engine and did not take the operation.
     ///
-    /// Nothing was queued: an envelope refused this way will not appear later.
+    /// **Clause H6.** During an outage operations fail quickly, with this error, or they succeed;
+    /// they never hang, and never queue without bound. Nothing was queued here: an envelope
+    /// refused this way will not appear later.
     #[error("the backend is unavailable: {0}")]
     Unavailable(BoxError),
 
@@ -58,7 +61,7 @@ pub enum Error {
     Timeout(Duration),
 
     /// An envelope or a payload could not be encoded or decoded.
-    #[error("cannot encode or decode: {0}")]
+    #[error("cannot encode or decode: {}", Excerpt(.0))]
     Codec(BoxError),
 
     /// This backend does not offer what was asked for.
@@ -128,6 +131,20 @@ impl std::fmt::Display for Shortened<'_> {
     }
 }
 
+/// Shows the start of a codec's error: such an error likes to quote what it could not read.
+struct Excerpt<'a>(&'a BoxError);
+
+impl std::fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const SHOWN: usize = 240;
+        let text = self.0.to_string();
+        match text.char_indices().nth(SHOWN) {
+            None => f.write_str(&text),
+            Some((end, _)) => write!(f, "{}… ({} bytes)", &text[..end], text.len()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +161,14 @@ mod tests {
     fn control_characters_of_a_topic_are_escaped() {
         let error = Error::invalid_topic("a\r\nPUB b", "x");
         assert_eq!(error.to_string(), r#"invalid topic "a\r\nPUB b": x"#);
+    }
+
+    #[test]
+    fn a_long_error_of_a_codec_is_shown_by_its_start() {
+        assert_eq!(Error::codec("bad digit").to_string(), "cannot encode or decode: bad digit");
+
+        let text = Error::codec("ü".repeat(1_000)).to_string();
+        assert_eq!(text, format!("cannot encode or decode: {}… (2000 bytes)", "ü".repeat(240)));
     }
 
     #[test]

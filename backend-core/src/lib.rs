@@ -69,3 +69,8 @@ pub use event::{Event, Gap, GapCause};
 pub use health::{HealthAwareBackend, ReconnectCallback};
 pub use observe::{BackendStats, ObservableBackend};
 pub use subscription::{Messages, Subscription, TryRecvError};
+
+/// Keeps the example of the README running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -227,7 +227,7 @@ impl Messages {
                 Poll::Ready(Some(Event::Message(envelope))) => return Poll::Ready(Some(envelope)),
                 Poll::Ready(Some(Event::Gap(Gap { missed, .. }))) => {
                     self.gaps += 1;
-                    self.missed += missed.unwrap_or(0);
+                    self.missed = self.missed.saturating_add(missed.unwrap_or(0));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
