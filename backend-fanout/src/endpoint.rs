@@ -3,11 +3,12 @@
 //! The front door. Lock order: an endpoint's `topics`, then a shard of the directory, then a
 //! topic's state. Readers are woken after all of them are released.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use backend_core::{BackendStats, Error, Gap, MessageEnvelope, Result, Subscription};
 
+use crate::batch::Batch;
 use crate::bus::Bus;
 use crate::counters::Counters;
 use crate::member::EndpointId;
@@ -116,7 +117,7 @@ impl Endpoint {
                 local: Arc::clone(local),
                 topic,
                 seat,
-                batch: VecDeque::new(),
+                batch: Batch::default(),
             }
         };
         local.counters.opened();

@@ -52,7 +52,7 @@
 //! | `topic` | a topic's lock; who is woken, and when |
 //! | `ring` | slots and positions; **the overflow policy** |
 //! | `member` | what an endpoint's readers skip, have missed, and are told |
-//! | `reader` | batch, ttl at hand-out, release on drop |
+//! | `reader`, `batch` | a batch, ttl at hand-out, release on drop |
 //! | `health` | the callbacks |
 //!
 //! # How much it holds
@@ -61,6 +61,7 @@
 //! What every reader has taken is released at once; a topic that all have caught up with holds
 //! nothing, and one without subscriptions does not exist.
 
+mod batch;
 mod bus;
 mod counters;
 mod directory;

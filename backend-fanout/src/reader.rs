@@ -5,7 +5,6 @@
 //!
 //! A poll with [`Waker::noop`] is a peek: it leaves the waker parked that a task waits with.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,9 +13,10 @@ use std::time::Instant;
 use backend_core::Event;
 use futures_core::Stream;
 
+use crate::batch::{Batch, Item};
 use crate::directory::Directory;
 use crate::endpoint::Local;
-use crate::topic::{Fetched, Item, Seat, Topic};
+use crate::topic::{Fetched, Seat, Topic};
 
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -24,21 +24,20 @@ pub(crate) struct Reader {
     pub(crate) local: Arc<Local>,
     pub(crate) topic: Arc<Topic>,
     pub(crate) seat: Seat,
-    pub(crate) batch: VecDeque<Item>,
+    pub(crate) batch: Batch,
 }
 
 impl Reader {
     /// Fills the batch, or parks the waker.
     fn fetch(&mut self, waker: &Waker) -> Fetched {
-        let Self { topic, seat, batch, .. } = self;
+        let Self { topic, seat, batch, local, .. } = self;
         let mut fetched = topic.read(seat, waker, batch);
         if fetched == Fetched::Nothing && !waker.will_wake(Waker::noop()) {
             // A waker is code of the user: cloned here, with no lock held.
             fetched = topic.read_or_park(seat, waker.clone(), batch);
         }
         if fetched == Fetched::Some {
-            let messages = |item: &&Item| matches!(item, Item::Message(..));
-            self.local.counters.received(self.batch.iter().filter(messages).count());
+            local.counters.received(batch.messages());
         }
         fetched
     }
@@ -64,7 +63,7 @@ impl Stream for Reader {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
-            while let Some(item) = self.batch.pop_front() {
+            while let Some(item) = self.batch.pop() {
                 if let Some(event) = self.hand_out(item) {
                     return Poll::Ready(Some(event));
                 }

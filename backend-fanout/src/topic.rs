@@ -22,12 +22,10 @@ use std::time::Instant;
 use backend_core::{Error, Gap, MessageEnvelope, Result};
 use slab::Slab;
 
+use crate::batch::{BATCH, Batch};
 use crate::member::{Cursor, EndpointId, Member, MemberKey};
 use crate::ring::{Released, Ring, Slot};
 use crate::sync::{Mutex, lock};
-
-/// How many envelopes a reader carries off at a time.
-pub(crate) const BATCH: usize = 32;
 
 #[derive(Debug)]
 pub(crate) struct Topic {
@@ -52,13 +50,6 @@ struct Parked {
     reader: u64,
     member: MemberKey,
     waker: Waker,
-}
-
-/// What a reader finds in its batch.
-#[derive(Debug)]
-pub(crate) enum Item {
-    Message(MessageEnvelope, Option<Instant>),
-    Gap(Gap),
 }
 
 /// One subscription, as its topic knows it.
@@ -171,22 +162,12 @@ impl Topic {
     }
 
     /// Carries off the next events of a subscription. `waker` is only looked at.
-    pub(crate) fn read(
-        &self,
-        seat: &mut Seat,
-        waker: &Waker,
-        batch: &mut impl Extend<Item>,
-    ) -> Fetched {
+    pub(crate) fn read(&self, seat: &mut Seat, waker: &Waker, batch: &mut Batch) -> Fetched {
         lock(&self.state).read(seat, waker, batch)
     }
 
     /// The same, and parks the waker if there is still nothing.
-    pub(crate) fn read_or_park(
-        &self,
-        seat: &mut Seat,
-        waker: Waker,
-        batch: &mut impl Extend<Item>,
-    ) -> Fetched {
+    pub(crate) fn read_or_park(&self, seat: &mut Seat, waker: Waker, batch: &mut Batch) -> Fetched {
         let _replaced = {
             let mut state = lock(&self.state);
             match state.read(seat, &waker, batch) {
@@ -199,11 +180,11 @@ impl Topic {
 
     /// Takes a subscription out, with what it had not read and its waker.
     pub(crate) fn leave(&self, seat: &mut Seat) -> Left {
-        let mut unread = Vec::new();
+        let mut unread = Batch::default();
         let (left, _waker) = {
             let state = &mut *lock(&self.state);
             let waker = state.unpark(seat);
-            while state.fetch(&mut seat.cursor, usize::MAX, &mut unread) {}
+            state.fetch(&mut seat.cursor, usize::MAX, &mut unread);
             let key = seat.cursor.member;
             let member = &mut state.members[key];
             let was_open = !member.has_ended();
@@ -281,8 +262,9 @@ impl Topic {
 }
 
 impl State {
-    fn read(&mut self, seat: &mut Seat, waker: &Waker, batch: &mut impl Extend<Item>) -> Fetched {
-        if self.fetch(&mut seat.cursor, BATCH, batch) {
+    fn read(&mut self, seat: &mut Seat, waker: &Waker, batch: &mut Batch) -> Fetched {
+        self.fetch(&mut seat.cursor, BATCH, batch);
+        if !batch.is_empty() {
             return Fetched::Some;
         }
         if self.members[seat.cursor.member].has_ended() {
@@ -294,33 +276,29 @@ impl State {
         }
     }
 
-    /// Moves what the cursor can see into `batch`, up to `most` envelopes; whether it was anything.
-    fn fetch(&mut self, cursor: &mut Cursor, most: usize, batch: &mut impl Extend<Item>) -> bool {
+    /// Moves what the cursor can see into `batch`, up to `most` envelopes.
+    fn fetch(&mut self, cursor: &mut Cursor, most: usize, batch: &mut Batch) {
         let Self { ring, members, .. } = self;
         let member = &members[cursor.member];
         let end = member.visible_end(ring.head());
-        let mut any = false;
-
-        let limit = ring.tail().min(end);
-        if cursor.position < limit {
-            let missed = cursor.fall_forward(member, limit);
-            if missed > 0 {
-                any = true;
-                batch.extend([Item::Gap(Gap::lagged(missed))]);
-            }
-        }
-
         let mut taken = 0;
-        while taken < most {
+        loop {
             let stop = match cursor.pass_mark(member, end) {
                 Ok(gaps) => {
-                    any = true;
-                    batch.extend(gaps.into_iter().flatten().map(Item::Gap));
+                    gaps.into_iter().flatten().for_each(|gap| batch.push_gap(gap));
                     continue;
                 }
                 Err(stop) => stop,
             };
-            if cursor.position >= stop {
+            let limit = ring.tail().min(end);
+            if cursor.position < limit {
+                let missed = cursor.fall_forward(member, limit);
+                if missed > 0 {
+                    batch.push_gap(Gap::lagged(missed));
+                }
+                continue;
+            }
+            if cursor.position >= stop || taken >= most {
                 break;
             }
             while cursor.position < stop && taken < most {
@@ -328,7 +306,7 @@ impl State {
                 match ring.take(cursor.position, own) {
                     Some((envelope, expires)) => {
                         taken += 1;
-                        batch.extend([Item::Message(envelope, expires)]);
+                        batch.push_message(envelope, expires);
                     }
                     None => cursor.skipped += 1,
                 }
@@ -337,7 +315,6 @@ impl State {
         }
         // What has been taken by everybody holds no envelope any more: nothing is dropped here.
         let _ = self.let_go(None);
-        any || taken > 0
     }
 
     /// Counts what has left the ring, and lets go what everybody has taken.
