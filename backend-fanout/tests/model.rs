@@ -284,7 +284,7 @@ fn account_for(gap: Gap, due: &mut VecDeque<Due>, stored: usize, capacity: usize
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
     #[test]
     fn every_subscription_sees_what_the_model_says(
