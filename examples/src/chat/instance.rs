@@ -1,0 +1,236 @@
+//! One instance of the service: its hub, its health, and its own readers.
+//!
+//! This is the file to copy from. A realtime service does five things with a backend:
+//!
+//! 1. It wraps it in a [`Hub`], so that what is posted here also reaches the readers here. A
+//!    backend alone delivers to the *other* instances only (clause D2).
+//! 2. It publishes through the hub, and decides what an outage means to its users. Here a message
+//!    still reaches this instance's own readers, and its sender is told that nobody else has it.
+//! 3. It subscribes through the hub, once for every reader. Subscriptions survive an outage by
+//!    themselves (clause H5), so there is no code for reconnecting.
+//! 4. It watches the backend's health: for the health check of a load balancer, and so that what
+//!    could not subscribe during an outage does so after it.
+//! 5. It closes the hub on shutdown, which ends every subscription.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use backend_core::{
+    Error, HealthAwareBackend, MessageEnvelope, ObservableBackend, Result, Subscription,
+};
+use backend_hub::Hub;
+use backend_memory::MemoryBackend;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::message::{Draft, Message};
+use crate::readers::{Reader, Readers};
+use crate::room::Room;
+
+/// One instance of the service.
+pub(crate) struct Instance {
+    name: &'static str,
+    /// The same backend that the hub has, by its own type, for the two buttons of the page.
+    backend: Arc<MemoryBackend>,
+    hub: Hub,
+    /// Whether the backend is healthy, for everybody who wants to know when that changes.
+    health: Arc<watch::Sender<bool>>,
+    readers: Readers,
+    posted: AtomicU64,
+}
+
+impl Instance {
+    /// An instance over `backend`, whose hub keeps `capacity` of its own messages per room for
+    /// readers that are slow to take them.
+    pub(crate) fn new(name: &'static str, backend: MemoryBackend, capacity: usize) -> Self {
+        let backend = Arc::new(backend);
+        let hub = Hub::with_capacity(Arc::clone(&backend), capacity);
+        let health = Arc::new(watch::Sender::new(backend.is_healthy()));
+
+        // A callback is kept until its backend closes. If it held the backend itself, the backend
+        // would never close by being dropped.
+        let weak = Arc::downgrade(&backend);
+        let watched = Arc::clone(&health);
+        backend.on_reconnect(Box::new(move || refresh(&watched, &weak)));
+
+        Self { name, backend, hub, health, readers: Readers::default(), posted: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Sends a message to everybody who reads `room`, on every instance.
+    ///
+    /// During an outage it reaches this instance's own readers, and the receipt says so. Nothing
+    /// is queued: the others will see a gap, not a late message.
+    pub(crate) async fn post(&self, room: &Room, draft: Draft) -> Result<Receipt> {
+        let message = self.sign(draft);
+        let envelope =
+            MessageEnvelope::from_json(room.topic(), &message)?.with_id(message.id.as_str());
+        let delivered = match self.hub.publish(envelope).await {
+            Ok(()) => Delivered::Everywhere,
+            // An engine's outage shows here first. The memory backend knows its own already.
+            Err(error) if error.is_retryable() => {
+                self.refresh_health();
+                Delivered::ThisInstanceOnly
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Receipt { delivered, message })
+    }
+
+    /// Starts to receive what is posted to `room`, here and on the other instances.
+    pub(crate) async fn subscribe(&self, room: &Room) -> Result<Subscription> {
+        self.hub.subscribe(room.topic()).await
+    }
+
+    /// Counts one more reader of `room` on this instance.
+    pub(crate) fn join(&self, room: &Room) -> Reader {
+        self.readers.join(room)
+    }
+
+    /// The health, now and whenever it changes; also marked as changed on shutdown.
+    pub(crate) fn health(&self) -> watch::Receiver<bool> {
+        self.health.subscribe()
+    }
+
+    /// Whether a message posted now would reach the other instances.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.backend.is_healthy()
+    }
+
+    /// What there is to say about this instance, for people and for monitoring.
+    pub(crate) fn report(&self) -> Value {
+        let stats = self.backend.stats();
+        json!({
+            "instance": self.name,
+            "healthy": self.is_healthy(),
+            "readers": self.readers.counts(),
+            "sent": stats.sent,
+            "received": stats.received,
+            "gaps": stats.gaps,
+            "missed": stats.missed,
+        })
+    }
+
+    /// Cuts this instance off the bus, as when a cable is pulled.
+    pub(crate) fn partition(&self) {
+        self.backend.partition();
+        self.refresh_health();
+    }
+
+    /// Puts it back on the bus: every open subscription gets a gap, and the callbacks run.
+    pub(crate) fn heal(&self) {
+        self.backend.heal();
+        self.refresh_health();
+    }
+
+    /// Ends every subscription, and with them every event stream on this instance.
+    pub(crate) async fn close(&self) -> Result<()> {
+        let closed = self.hub.close().await;
+        // A stream that waits for the end of an outage has no subscription that could end.
+        self.health.send_modify(|_| {});
+        closed
+    }
+
+    fn refresh_health(&self) {
+        refresh(&self.health, &Arc::downgrade(&self.backend));
+    }
+
+    fn sign(&self, draft: Draft) -> Message {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+        let number = self.posted.fetch_add(1, Ordering::Relaxed);
+        Message {
+            // The time keeps it unique after a restart, the number within a millisecond.
+            id: format!("{}-{time}-{number}", self.name),
+            name: draft.name,
+            text: draft.text,
+            instance: self.name.to_owned(),
+            time,
+        }
+    }
+}
+
+/// Makes the watched health the true one.
+///
+/// It is asked for inside `send_modify`, under the lock of the watch: of two threads that come
+/// here at once, the later one also writes the later answer.
+///
+/// It counts as a change even if the answer is the same, so that whoever failed to subscribe
+/// between an outage and its end is sure to be woken, and tries again.
+fn refresh(health: &watch::Sender<bool>, backend: &Weak<MemoryBackend>) {
+    if let Some(backend) = backend.upgrade() {
+        health.send_modify(|healthy| *healthy = backend.is_healthy());
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What the sender of a message is told.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Receipt {
+    pub(crate) delivered: Delivered,
+    pub(crate) message: Message,
+}
+
+/// Whom a message was handed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Delivered {
+    #[serde(rename = "everywhere")]
+    Everywhere,
+    #[serde(rename = "this instance only")]
+    ThisInstanceOnly,
+}
+
+/// Whether the backend is cut off, rather than closed or unable.
+pub(crate) fn is_outage(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropping_an_instance_lets_go_of_its_backend_in_spite_of_the_callback() {
+        let instance = Instance::new("alpha", MemoryBackend::new(), 8);
+        let backend = Arc::downgrade(&instance.backend);
+        drop(instance);
+        assert!(backend.upgrade().is_none());
+    }
+
+    #[test]
+    fn everybody_who_watches_the_health_sees_the_cut_and_the_return() {
+        let instance = Instance::new("alpha", MemoryBackend::new(), 8);
+        let mut health = instance.health();
+        assert!(*health.borrow_and_update());
+
+        instance.partition();
+        assert!(health.has_changed().unwrap());
+        assert!(!*health.borrow_and_update());
+
+        instance.heal();
+        assert!(health.has_changed().unwrap());
+        assert!(*health.borrow_and_update());
+    }
+
+    #[test]
+    fn a_return_that_the_backend_finds_by_itself_is_seen_through_the_callback() {
+        let instance = Instance::new("alpha", MemoryBackend::new(), 8);
+        instance.partition();
+        let mut health = instance.health();
+        assert!(!*health.borrow_and_update());
+
+        instance.backend.heal();
+        assert!(*health.borrow_and_update());
+    }
+}
