@@ -278,6 +278,8 @@ fn an_envelope_may_be_part_of_something_larger() {
     let text = r#"{"line":3,"topic":"t","data":"x","ttl":5}"#;
     assert_eq!(to_string(&logged).unwrap(), text);
     assert_eq!(from_str::<Logged>(text).unwrap(), logged);
+    let nulls = r#"{"line":3,"topic":"t","data":"x","scope":null,"ttl":5,"id":null}"#;
+    assert_eq!(from_str::<Logged>(nulls).unwrap(), logged);
 
     let command = Command::Publish(inner());
     let text = r#"{"kind":"Publish","topic":"t","data":"x","ttl":5}"#;
