@@ -10,6 +10,9 @@ use futures_core::stream::FusedStream;
 
 use crate::{Event, Gap, MessageEnvelope};
 
+/// One waker for all peeks, known by its address: wakers that do nothing need not compare as equal.
+static PEEK: &Waker = Waker::noop();
+
 /// What [`Backend::subscribe`](crate::Backend::subscribe) gives: the events of one topic, in order.
 ///
 /// Read it with [`recv`](Self::recv), with [`try_recv`](Self::try_recv), or as a [`Stream`].
@@ -64,6 +67,7 @@ impl Subscription {
     /// * Dropping it must release the subscription at once, without a runtime (U4).
     /// * A poll that returns `Pending` must not lose an event when nobody polls again (X3).
     /// * It is not polled again after it has ended.
+    /// * [`is_peek`](Self::is_peek) tells a poll that asks for no wake-up.
     pub fn new(
         topic: impl Into<String>,
         events: impl Stream<Item = Event> + Send + 'static,
@@ -89,11 +93,20 @@ impl Subscription {
     /// [`TryRecvError::Empty`] when nothing is there yet, [`TryRecvError::Closed`] when the
     /// subscription has ended and nothing will come any more.
     pub fn try_recv(&mut self) -> Result<Event, TryRecvError> {
-        match self.poll_event(&mut Context::from_waker(Waker::noop())) {
+        match self.poll_event(&mut Context::from_waker(PEEK)) {
             Poll::Ready(Some(event)) => Ok(event),
             Poll::Ready(None) => Err(TryRecvError::Closed),
             Poll::Pending => Err(TryRecvError::Empty),
         }
+    }
+
+    /// Whether a stream is polled by [`try_recv`](Self::try_recv), for authors of backends.
+    ///
+    /// Such a poll asks for no wake-up. A stream that keeps the waker of its last poll leaves it in
+    /// place then, so that a task that has polled and waits is not forgotten.
+    #[must_use]
+    pub fn is_peek(cx: &Context<'_>) -> bool {
+        std::ptr::eq(cx.waker(), PEEK)
     }
 
     /// The messages alone, for readers to whom gaps make no difference.

@@ -137,7 +137,7 @@ impl Member {
     /// How many of the positions before `limit` were not for this member's readers. `limit` is
     /// the ring's tail, or the member's visible end if that comes first.
     pub(crate) fn skipped_before(&self, limit: u64) -> u64 {
-        let last = self.marks.iter().rev().find(|mark| mark.at < limit);
+        let last = self.marks.iter().rev().find(|mark| mark.at <= limit);
         let hidden = last.map_or(0, |mark| mark.hidden - mark.resume_at.saturating_sub(limit));
         self.own_released + hidden
     }
@@ -199,12 +199,11 @@ impl Cursor {
     /// nothing is to be told.
     pub(crate) fn pass_mark(&mut self, member: &Member, end: u64) -> Result<[Option<Gap>; 2], u64> {
         let told = self.ledger.gaps();
-        let Some(mark) = member.marks.iter().find(|mark| mark.ledger.gaps() > told) else {
-            return Err(end);
+        let ahead = member.marks.partition_point(|mark| mark.at <= self.position);
+        let here = ahead.checked_sub(1).and_then(|index| member.marks.get(index));
+        let Some(mark) = here.filter(|mark| mark.ledger.gaps() > told) else {
+            return Err(member.marks.get(ahead).map_or(end, |mark| mark.at));
         };
-        if mark.at > self.position {
-            return Err(mark.at);
-        }
         let gaps = mark.ledger.since(self.ledger);
         let hidden = mark.resume_at.saturating_sub(self.position);
         self.position += hidden;

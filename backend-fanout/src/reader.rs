@@ -3,14 +3,14 @@
 //! Step 5 of the data path, the last one. A reader takes its topic's lock once per batch and hands
 //! the batch out one by one. It belongs to its subscription alone, so nothing here is shared.
 //!
-//! A poll with [`Waker::noop`] is a peek: it leaves the waker parked that a task waits with.
+//! A peek leaves the waker parked that a task waits with.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use backend_core::Event;
+use backend_core::{Event, Subscription};
 use futures_core::Stream;
 
 use crate::batch::{Batch, Item};
@@ -29,12 +29,12 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Fills the batch, or parks the waker.
-    fn fetch(&mut self, waker: &Waker) -> Fetched {
+    fn fetch(&mut self, cx: &Context<'_>) -> Fetched {
         let Self { topic, seat, batch, local, .. } = self;
-        let mut fetched = topic.read(seat, waker, batch);
-        if fetched == Fetched::Nothing && !waker.will_wake(Waker::noop()) {
+        let mut fetched = topic.read(seat, cx.waker(), batch);
+        if fetched == Fetched::Nothing && !Subscription::is_peek(cx) {
             // A waker is code of the user: cloned here, with no lock held.
-            fetched = topic.read_or_park(seat, waker.clone(), batch);
+            fetched = topic.read_or_park(seat, cx.waker().clone(), batch);
         }
         if fetched == Fetched::Some {
             local.counters.received(batch.messages());
@@ -68,7 +68,7 @@ impl Stream for Reader {
                     return Poll::Ready(Some(event));
                 }
             }
-            match self.fetch(cx.waker()) {
+            match self.fetch(cx) {
                 Fetched::Some => {}
                 Fetched::Nothing | Fetched::Parked => return Poll::Pending,
                 Fetched::Ended => return Poll::Ready(None),
