@@ -33,7 +33,7 @@ pub enum Error {
     /// they never hang, and never queue without bound. Nothing was queued here: an envelope
     /// refused this way will not appear later.
     #[error("the backend is unavailable: {0}")]
-    Unavailable(BoxError),
+    Unavailable(#[source] BoxError),
 
     /// The backend cannot carry this topic, ever.
     ///
@@ -62,7 +62,7 @@ pub enum Error {
 
     /// An envelope or a payload could not be encoded or decoded.
     #[error("cannot encode or decode: {}", Excerpt(.0))]
-    Codec(BoxError),
+    Codec(#[source] BoxError),
 
     /// This backend does not offer what was asked for.
     #[error("unsupported: {0}")]
@@ -70,7 +70,7 @@ pub enum Error {
 
     /// The engine refused or failed in a way that has no variant of its own.
     #[error("backend error: {0}")]
-    Backend(BoxError),
+    Backend(#[source] BoxError),
 }
 
 impl Error {
