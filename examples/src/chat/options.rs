@@ -13,17 +13,17 @@ pub(crate) const MOST_INSTANCES: usize = 16;
 #[command(name = "chat", version)]
 pub(crate) struct Options {
     /// How many instances of the service to run, from 1 to 16
-    #[arg(long, value_name = "N", default_value = "2",
+    #[arg(long, value_name = "N", default_value = "2", allow_negative_numbers = true,
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST_INSTANCES as u64))]
     pub(crate) instances: usize,
 
     /// Port of the first instance; the others take the ones after it. 0 takes free ports
-    #[arg(long, value_name = "N", default_value_t = 3000)]
+    #[arg(long, value_name = "N", default_value_t = 3000, allow_negative_numbers = true)]
     port: u16,
 
     /// How many messages of a room are kept for a reader that is slow to take them; beyond that
     /// the oldest are lost to it, and it is shown how many
-    #[arg(long, value_name = "N", default_value = "1024",
+    #[arg(long, value_name = "N", default_value = "1024", allow_negative_numbers = true,
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub(crate) capacity: usize,
 }

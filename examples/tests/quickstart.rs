@@ -1,0 +1,54 @@
+//! The quickstart does what it says, and the README shows the same text.
+
+use std::process::Command;
+
+const START: &str = "<!-- quickstart -->";
+const END: &str = "<!-- /quickstart -->";
+
+/// The program as the README has it: without the module's doc comment.
+fn program() -> String {
+    let source = include_str!("../src/quickstart.rs");
+    let lines = source.lines().skip_while(|line| line.starts_with("//!") || line.is_empty());
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn the_readme_has_the_same_text() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = std::fs::read_to_string(path).expect("the repository has a README.md");
+    let (before, rest) = readme.split_once(START).expect("the README has the mark of the start");
+    let (shown, after) = rest.split_once(END).expect("the README has the mark of the end");
+    let expected = format!("\n```rust\n{}```\n", program());
+    if shown == expected {
+        return;
+    }
+    if std::env::var_os("UPDATE_README").is_some_and(|value| value == "1") {
+        let updated = [before, START, &expected, END, after].concat();
+        std::fs::write(path, updated).expect("the README can be written");
+        return;
+    }
+    panic!(
+        "README.md, between {START} and {END}, is not the program in examples/src/quickstart.rs.\n\
+         To copy it there: UPDATE_README=1 cargo test --package examples --test quickstart"
+    );
+}
+
+#[test]
+fn it_shows_messages_a_counted_gap_an_outage_and_the_end() {
+    let output = Command::new(env!("CARGO_BIN_EXE_quickstart")).output().expect("it starts");
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let output = String::from_utf8(output.stdout).expect("it prints text");
+    let lines: Vec<&str> = output.lines().collect();
+    let [tea, lagged, kept @ .., refused, reconnected, water, end] = &lines[..] else {
+        panic!("{output}");
+    };
+    assert_eq!(*tea, "message: one tea");
+    // Five coffees, of which a capacity of three keeps the newest.
+    assert!(lagged.starts_with("gap: 2 messages were missed"), "{output}");
+    assert_eq!(kept, ["message: coffee 3", "message: coffee 4", "message: coffee 5"]);
+    assert!(refused.starts_with("not published: the backend is unavailable"), "{output}");
+    assert!(refused.ends_with("(worth a retry: true)"), "{output}");
+    assert!(reconnected.starts_with("gap: messages may have been missed"), "{output}");
+    assert_eq!([*water, *end], ["message: one water", "the end"]);
+}
