@@ -76,3 +76,8 @@ mod topic;
 pub use bus::{Bus, DEFAULT_CAPACITY};
 pub use endpoint::Endpoint;
 pub use health::Health;
+
+/// Runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -32,3 +32,8 @@ mod hub;
 mod merged;
 
 pub use hub::Hub;
+
+/// Runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

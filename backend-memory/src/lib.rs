@@ -40,3 +40,8 @@ mod builder;
 
 pub use backend::MemoryBackend;
 pub use builder::Builder;
+
+/// Runs the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
