@@ -7,7 +7,7 @@
 //! Lock order: an endpoint's lock, then a shard, then a topic's state.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use crate::member::EndpointId;
@@ -63,6 +63,7 @@ impl Directory {
         let is_this = topics.get(&topic.name).is_some_and(|found| Arc::ptr_eq(found, topic));
         if is_this && topic.is_idle() {
             topics.remove(&topic.name);
+            give_back_room(&mut topics);
         }
     }
 
@@ -74,5 +75,13 @@ impl Directory {
     fn shard(&self, name: &str) -> &RwLock<Shard> {
         let hash = self.hasher.hash_one(name);
         &self.shards[hash as usize % SHARDS]
+    }
+}
+
+/// A map that held far more before gives its memory back. Rare enough to cost nothing on average.
+pub(crate) fn give_back_room<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    const ROOM_KEPT: usize = 64;
+    if map.capacity() > ROOM_KEPT && map.len() < map.capacity() / 8 {
+        map.shrink_to(map.len() * 2);
     }
 }

@@ -4,6 +4,7 @@
 //! topic's state. Readers are woken after all of them are released.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 
 use backend_core::{BackendStats, Error, Gap, MessageEnvelope, Result, Subscription};
@@ -11,6 +12,7 @@ use backend_core::{BackendStats, Error, Gap, MessageEnvelope, Result, Subscripti
 use crate::batch::Batch;
 use crate::bus::Bus;
 use crate::counters::Counters;
+use crate::directory::give_back_room;
 use crate::member::EndpointId;
 use crate::reader::Reader;
 use crate::sync::{AtomicU8, Mutex, Ordering, lock};
@@ -136,7 +138,10 @@ impl Endpoint {
                 return Err(Error::Closed);
             }
             match topics.remove(topic) {
-                Some(topic) => self.end(&topic),
+                Some(topic) => {
+                    give_back_room(&mut topics);
+                    self.end(&topic)
+                }
                 None => return Ok(()),
             }
         };
@@ -154,7 +159,7 @@ impl Endpoint {
             let mut topics = lock(&self.local.topics);
             self.local.link.store(CLOSED, Ordering::Release);
             let mut wakers = Wakers::default();
-            for (_, topic) in topics.drain() {
+            for topic in mem::take(&mut *topics).into_values() {
                 wakers.extend(self.end(&topic));
             }
             wakers
@@ -262,6 +267,7 @@ impl Local {
         let is_this = topics.get(&topic.name).is_some_and(|known| Arc::ptr_eq(known, topic));
         if is_this && !topic.has(self.id) {
             topics.remove(&topic.name);
+            give_back_room(&mut topics);
         }
     }
 }

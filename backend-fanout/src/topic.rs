@@ -27,6 +27,9 @@ use crate::member::{Cursor, EndpointId, Member, MemberKey};
 use crate::ring::{Released, Ring, Slot};
 use crate::sync::{Mutex, lock};
 
+/// A topic without parked readers keeps room for this many.
+const ROOM_KEPT: usize = 32;
+
 #[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
@@ -184,6 +187,9 @@ impl Topic {
         let (left, _waker) = {
             let state = &mut *lock(&self.state);
             let waker = state.unpark(seat);
+            if state.parked.is_empty() && state.parked.capacity() > ROOM_KEPT {
+                state.parked = Slab::new();
+            }
             state.fetch(&mut seat.cursor, usize::MAX, &mut unread);
             let key = seat.cursor.member;
             let member = &mut state.members[key];
