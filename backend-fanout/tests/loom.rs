@@ -123,6 +123,22 @@ fn a_new_subscription_races_the_drop_of_the_last_one() {
 }
 
 #[test]
+fn a_fresh_start_races_the_drop_of_the_old_subscription() {
+    model(|| {
+        let (here, there) = endpoints();
+        let old = there.subscribe("t").unwrap();
+        let dropper = thread::spawn(move || drop(old));
+        there.unsubscribe("t").unwrap();
+        let mut new = there.subscribe("t").unwrap();
+        dropper.join().unwrap();
+        here.publish(envelope("1")).unwrap();
+        assert_eq!(data(new.try_recv().ok()).as_deref(), Some("1"));
+        assert_eq!((here.bus().topics(), there.stats().topics), (1, 1));
+        assert_eq!(there.stats().subscriptions, 1);
+    });
+}
+
+#[test]
 fn an_unsubscribe_ends_a_parked_reader_after_what_it_had_accepted() {
     model(|| {
         let (here, there) = endpoints();

@@ -103,16 +103,18 @@ fn a_stalled_reader_holds_its_capacity_and_a_batch_at_most() {
 fn a_dropped_subscription_lets_go_what_it_had_not_read() {
     let (here, there) = two(100);
     let payloads = Payloads::default();
-    let one = there.subscribe("t").unwrap();
-    let mut two = there.subscribe("t").unwrap();
+    let unread = there.subscribe("t").unwrap();
+    let mut begun = there.subscribe("t").unwrap();
+    let mut caught_up = there.subscribe("t").unwrap();
     for _ in 0..100 {
         here.publish(payloads.envelope()).unwrap();
     }
-    two.try_recv().unwrap();
-    drop(two);
-    assert_eq!(payloads.alive(), 100, "the other has not read yet");
-    drop(one);
-    assert_eq!(payloads.alive(), 0);
+    begun.try_recv().unwrap();
+    drop(begun);
+    drain(&mut caught_up);
+    assert_eq!(payloads.alive(), 100, "one has not read yet");
+    drop(unread);
+    assert_eq!(payloads.alive(), 0, "the topic lives on");
 }
 
 #[test]
@@ -198,6 +200,7 @@ fn readers_dropped_while_parked_leave_no_waker() {
     let (_here, there) = two(4);
     let task = Arc::new(CountedWaker);
     let waker = Waker::from(Arc::clone(&task));
+    let _keeps_the_topic = there.subscribe("t").unwrap();
     let mut readers: Vec<_> = (0..1_000).map(|_| there.subscribe("t").unwrap()).collect();
     for reader in &mut readers {
         poll_once(reader, &waker);
