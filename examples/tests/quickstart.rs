@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-const START: &str = "<!-- quickstart -->";
-const END: &str = "<!-- /quickstart -->";
+/// The README's block starts after this and ends at the end of the code.
+const START: &str = "<!-- quickstart -->\n```rust\n";
+const END: &str = "```\n";
 
 /// The program as the README has it: without the module's doc comment.
 fn program() -> String {
@@ -16,19 +17,19 @@ fn program() -> String {
 fn the_readme_has_the_same_text() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
     let readme = std::fs::read_to_string(path).expect("the repository has a README.md");
-    let (before, rest) = readme.split_once(START).expect("the README has the mark of the start");
-    let (shown, after) = rest.split_once(END).expect("the README has the mark of the end");
-    let expected = format!("\n```rust\n{}```\n", program());
-    if shown == expected {
+    let (before, rest) = readme.split_once(START).expect("the README marks the block's start");
+    let (shown, after) = rest.split_once(END).expect("the block has an end");
+    if shown == program() {
         return;
     }
     if std::env::var_os("UPDATE_README").is_some_and(|value| value == "1") {
-        let updated = [before, START, &expected, END, after].concat();
+        let updated = [before, START, &program(), END, after].concat();
         std::fs::write(path, updated).expect("the README can be written");
         return;
     }
     panic!(
-        "README.md, between {START} and {END}, is not the program in examples/src/quickstart.rs.\n\
+        "the block of README.md after <!-- quickstart --> is not the program in \
+         examples/src/quickstart.rs.\n\
          To copy it there: UPDATE_README=1 cargo test --package examples --test quickstart"
     );
 }

@@ -41,7 +41,12 @@ pub(crate) struct Chat {
 impl Chat {
     /// Starts it on free ports and waits until it has said which.
     pub(crate) async fn start(options: &[&str]) -> Self {
-        let mut child = command(&[&["--port", "0"], options].concat()).spawn().expect("it starts");
+        Self::start_on("0", options).await
+    }
+
+    /// Starts it on a port of one's choice.
+    pub(crate) async fn start_on(port: &str, options: &[&str]) -> Self {
+        let mut child = command(&[&["--port", port], options].concat()).spawn().expect("it starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut instances = Vec::new();
         within("the addresses", async {
