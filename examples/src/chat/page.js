@@ -28,13 +28,29 @@ function element(tag, className, text) {
   return node;
 }
 
+// The newest row stays in sight, until somebody scrolls up to read: also when a row grows, or when
+// a notice takes some of the room.
+let following = true;
+let lastTop = 0;
+function follow() {
+  if (following) $("log").scrollTop = $("log").scrollHeight;
+}
+$("log").addEventListener("scroll", () => {
+  const { scrollHeight, scrollTop, clientHeight } = $("log");
+  if (scrollHeight - scrollTop - clientHeight < 80) following = true;
+  else if (scrollTop < lastTop) following = false;
+  lastTop = scrollTop;
+});
+const sizes = new ResizeObserver(follow);
+sizes.observe($("log"));
+sizes.observe($("messages"));
+
 function append(row) {
-  const log = $("log");
-  const atBottom = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
   $("empty").hidden = true;
   $("messages").append(row);
   while ($("messages").childElementCount > MOST_ROWS) $("messages").firstElementChild.remove();
-  if (atBottom || row.classList.contains("own")) log.scrollTop = log.scrollHeight;
+  if (row.classList.contains("own")) following = true;
+  follow();
 }
 
 function rowOf(id) {

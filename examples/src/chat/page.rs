@@ -56,7 +56,10 @@ fn links(room: &Room, instance: &str, peers: &[Peer]) -> String {
         let (marks, arrow) = if *name == instance {
             ("aria-current=\"page\"", "")
         } else {
-            ("target=\"_blank\" rel=\"noopener\"", "<span aria-label=\"in a new tab\"> ↗</span>")
+            (
+                "target=\"_blank\" rel=\"noopener\"",
+                "<span aria-hidden=\"true\"> ↗</span><span class=\"unseen\"> (opens a new tab)</span>",
+            )
         };
         // Writing to a String does not fail.
         let _ = write!(

@@ -35,6 +35,7 @@ impl<'a> Page<'a> {
         let window = browser.client.new_window(false).await.expect("a window").handle;
         let page = Self { browser, window };
         page.show().await;
+        page.resize().await;
         browser.client.goto(url).await.expect("the page loads");
         page.until("document.getElementById('health').dataset.state !== 'connecting'").await;
         page
@@ -130,18 +131,22 @@ impl<'a> Page<'a> {
         .await;
     }
 
-    /// Takes a picture of the page, for the README.
-    pub(crate) async fn screenshot(&self, file: &str) {
+    /// Gives the page, not the window around it, the size of the README's pictures.
+    async fn resize(&self) {
         const WIDTH: u32 = 640;
         const HEIGHT: u32 = 720;
-        self.show().await;
         let client = &self.browser.client;
-        // A window is larger than the page in it.
         client.set_window_size(WIDTH, HEIGHT).await.expect("the window has a size");
         let inner = self.value("[innerWidth, innerHeight]").await;
         let [width, height]: [u32; 2] = serde_json::from_value(inner).expect("two numbers");
         let (width, height) = (2 * WIDTH - width, 2 * HEIGHT - height);
         client.set_window_size(width, height).await.expect("the window has a size");
+    }
+
+    /// Takes a picture of the page, for the README.
+    pub(crate) async fn screenshot(&self, file: &str) {
+        self.show().await;
+        let client = &self.browser.client;
         // The cursor blinks.
         self.value("document.activeElement.blur()").await;
         let picture = within("a screenshot", client.screenshot()).await.expect("a screenshot");
