@@ -28,8 +28,15 @@ async fn connection(chat: &Chat, bytes: &str) -> TcpStream {
     stream
 }
 
-const HALF_A_POST: &str =
-    "POST /rooms/lobby/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhal";
+/// A post whose body stops half way, at a moment when the service waits for the rest of it.
+async fn half_a_post(chat: &Chat) -> TcpStream {
+    let head = "POST /rooms/lobby/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\
+                expect: 100-continue\r\n\r\n";
+    let mut stream = connection(chat, head).await;
+    read_until(&mut stream, "100 Continue").await;
+    stream.write_all(b"hal").await.expect("bytes go out");
+    stream
+}
 
 /// Reads until the connection has brought `text`.
 async fn read_until(stream: &mut TcpStream, text: &str) {
@@ -42,6 +49,15 @@ async fn read_until(stream: &mut TcpStream, text: &str) {
     }
 }
 
+#[tokio::test]
+async fn a_body_that_announces_a_gigabyte_is_refused_before_it_is_sent() {
+    let chat = Chat::start(&[]).await;
+    let head =
+        "POST /rooms/lobby/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n";
+    let mut sender = connection(&chat, head).await;
+    read_until(&mut sender, "HTTP/1.1 413 ").await;
+}
+
 async fn ends_within_a_second(signal: Signal) {
     let mut chat = Chat::start(&[]).await;
     let client = Client::new();
@@ -52,7 +68,7 @@ async fn ends_within_a_second(signal: Signal) {
     let mut waiting = Events::open(&client, &chat.url(1, "/rooms/lobby/events")).await;
     let _silent = connection(&chat, "").await;
     let _half_a_head = connection(&chat, "GET /health HTT").await;
-    let _half_a_body = connection(&chat, HALF_A_POST).await;
+    let _half_a_body = half_a_post(&chat).await;
     let mut idle = connection(&chat, "GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await;
     read_until(&mut idle, "\"healthy\"").await;
     let mut reads_nothing =
@@ -115,7 +131,7 @@ async fn a_second_ctrl_c_ends_it_at_once() {
     let client = Client::new();
     let mut reader = Events::open(&client, &chat.url(0, "/rooms/lobby/events")).await;
     // Keeps it for the whole time of grace.
-    let _half_a_body = connection(&chat, HALF_A_POST).await;
+    let _half_a_body = half_a_post(&chat).await;
 
     chat.signal(Signal::INT);
     while reader.next().await.is_some() {}

@@ -28,6 +28,7 @@
 //! |---|---|
 //! | `options.rs` | the command line |
 //! | `server.rs` | the routes, and what each answers |
+//! | `body.rs` | a request's body, whole and not too large |
 //! | `room.rs` | which room names are valid |
 //! | `message.rs` | what may be posted, and what travels in an envelope |
 //! | `refusal.rs` | how a request is refused: a status and a sentence |
@@ -41,6 +42,7 @@
 //! buttons know that it is the memory backend; a service over an engine has no such buttons, and
 //! connects here instead of forking.
 
+mod body;
 mod events;
 mod instance;
 mod message;

@@ -14,18 +14,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
-use axum::{Json, Router, body::Bytes};
+use axum::{Json, Router, body::Bytes, middleware};
 use serde::Deserialize;
 
+use crate::body;
 use crate::events::RoomEvents;
 use crate::instance::{Delivered, Instance};
-use crate::message::{Draft, LONGEST_BODY};
+use crate::message::Draft;
 use crate::page;
 use crate::refusal::Refusal;
 use crate::room::Room;
@@ -66,7 +67,7 @@ pub(crate) fn router(service: Service) -> Router {
         .merge(page::assets())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(middleware::from_fn(body::take_in))
         .with_state(service)
 }
 
@@ -92,10 +93,9 @@ async fn post_message(
     room: Room,
     query: Result<Query<PostQuery>, QueryRejection>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Bytes,
 ) -> Result<impl IntoResponse, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::bad_request(error.body_text()))?;
-    let body = body.map_err(unreadable)?;
     let draft = Draft::read(&headers, query.name, &body)?;
     let receipt = service.instance.post(&room, draft).await?;
     let status = match receipt.delivered {
@@ -103,16 +103,6 @@ async fn post_message(
         Delivered::ThisInstanceOnly => StatusCode::ACCEPTED,
     };
     Ok((status, Json(receipt)))
-}
-
-fn unreadable(rejection: BytesRejection) -> Refusal {
-    let text = match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            format!("the body is too large: at most {LONGEST_BODY} bytes are read")
-        }
-        _ => rejection.body_text(),
-    };
-    Refusal::new(rejection.status(), text)
 }
 
 async fn health(State(service): State<Service>) -> impl IntoResponse {
