@@ -1,0 +1,248 @@
+//! A subscription as checks read it: every read has the deadline and goes into the story.
+
+use std::task::{Context, Poll, Waker};
+
+use backend_core::{Event, Gap, GapCause, MessageEnvelope, Subscription, TryRecvError};
+use futures_core::Stream;
+
+use crate::bench::Bench;
+use crate::failure::{Failure, Verified, ensure};
+use crate::poll::tell_when_parked;
+use crate::show::{self, quoted};
+
+/// More events than any check sends.
+const ENDLESS: usize = 500_000;
+
+pub(crate) struct Reader {
+    name: String,
+    subscription: Subscription,
+    bench: Bench,
+}
+
+impl Reader {
+    pub(crate) fn new(name: String, subscription: Subscription, bench: Bench) -> Self {
+        Self { name, subscription, bench }
+    }
+
+    /// Tells this subscription from others to the same topic.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.name = format!("{} ({name})", self.name);
+        self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn subscription(&mut self) -> &mut Subscription {
+        &mut self.subscription
+    }
+
+    pub(crate) fn topic(&self) -> String {
+        self.subscription.topic().to_owned()
+    }
+
+    /// The next event, or the end; `wanted` says what is being waited for.
+    pub(crate) async fn next(&mut self, wanted: &str) -> Verified<Option<Event>> {
+        let Self { name, subscription, bench } = self;
+        let what = format!("{name} gets {wanted}");
+        let read = bench.within(what.clone(), subscription.recv()).await;
+        let event =
+            read.map_err(|_| Failure::new(what, format!("nothing within {:?}", bench.deadline())))?;
+        bench.story().tell(format!("{name} gets {}", show::event(event.as_ref())));
+        Ok(event)
+    }
+
+    /// The next event is the message with this data.
+    pub(crate) async fn expect(&mut self, data: &str) -> Verified {
+        let seen = self.message(&quoted(data)).await?;
+        let expected = MessageEnvelope::new(self.topic(), data.to_owned());
+        if seen.data() == expected.data() && seen.topic() == expected.topic() {
+            return Ok(());
+        }
+        self.unexpected(&quoted(data), Some(&Event::Message(seen)))
+    }
+
+    /// The next events are the messages with these data, in this order.
+    pub(crate) async fn expect_all<T: AsRef<str>>(
+        &mut self,
+        data: impl IntoIterator<Item = T>,
+    ) -> Verified {
+        for data in data {
+            self.expect(data.as_ref()).await?;
+        }
+        Ok(())
+    }
+
+    /// The next message is the one with this data; gaps before it are passed over.
+    pub(crate) async fn expect_past_gaps(&mut self, data: &str) -> Verified {
+        loop {
+            match self.next(&quoted(data)).await? {
+                Some(Event::Gap(_)) => {}
+                Some(Event::Message(envelope)) if envelope.data() == data.as_bytes() => {
+                    return Ok(());
+                }
+                other => return self.unexpected(&quoted(data), other.as_ref()),
+            }
+        }
+    }
+
+    /// The next event is this envelope in every field.
+    pub(crate) async fn expect_envelope(&mut self, expected: &MessageEnvelope) -> Verified {
+        let seen = self.message(&show::shown(expected)).await?;
+        let difference = show::difference(expected, &seen);
+        ensure(
+            difference.is_empty(),
+            format!("{} gets exactly what was published", self.name),
+            difference.join(", "),
+        )
+    }
+
+    /// The next event is a message.
+    pub(crate) async fn message(&mut self, wanted: &str) -> Verified<MessageEnvelope> {
+        match self.next(wanted).await? {
+            Some(Event::Message(envelope)) => Ok(envelope),
+            other => self.unexpected(wanted, other.as_ref()),
+        }
+    }
+
+    /// The next event is a gap of this cause.
+    pub(crate) async fn expect_gap(&mut self, cause: GapCause) -> Verified<Gap> {
+        let wanted = format!("a gap of the cause {cause:?}");
+        match self.next(&wanted).await? {
+            Some(Event::Gap(gap)) if gap.cause == cause => Ok(gap),
+            other => self.unexpected(&wanted, other.as_ref()),
+        }
+    }
+
+    /// The stream has ended, and stays so.
+    pub(crate) async fn expect_end(&mut self) -> Verified {
+        for wanted in ["the end (None)", "None again", "None again and again"] {
+            let event = self.next(wanted).await?;
+            if event.is_some() {
+                return self.unexpected(wanted, event.as_ref());
+            }
+        }
+        let name = &self.name;
+        ensure(
+            self.subscription.try_recv() == Err(TryRecvError::Closed),
+            format!("{name}: try_recv says Closed after the end"),
+            "something else",
+        )
+    }
+
+    /// Nothing but what was accepted so far is handed out any more, and it is these.
+    pub(crate) async fn expect_rest<T: AsRef<str>>(
+        &mut self,
+        data: impl IntoIterator<Item = T>,
+    ) -> Verified {
+        self.expect_all(data).await?;
+        self.expect_end().await
+    }
+
+    /// All events up to the end.
+    pub(crate) async fn read_to_end(&mut self) -> Verified<Vec<Event>> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next("the next event or the end").await? {
+            events.push(event);
+            ensure(
+                events.len() < ENDLESS,
+                format!("{} comes to its end", self.name),
+                format!("{ENDLESS} events, and no end"),
+            )?;
+        }
+        Ok(events)
+    }
+
+    /// Polls once with this waker: an event, the end, or nothing yet.
+    pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Option<Event>> {
+        let mut cx = Context::from_waker(waker);
+        let polled = std::pin::Pin::new(&mut self.subscription).poll_next(&mut cx);
+        if let Poll::Ready(event) = &polled {
+            self.bench.story().tell(format!("{} gets {}", self.name, show::event(event.as_ref())));
+        }
+        polled
+    }
+
+    /// Nothing is there to read at this moment.
+    pub(crate) fn expect_pending(&mut self, when: &str) -> Verified {
+        match self.poll(Waker::noop()) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(event) => self.unexpected(&format!("nothing {when}"), event.as_ref()),
+        }
+    }
+
+    /// Reads in a task of its own; returns when that task is blocked.
+    pub(crate) async fn block(mut self) -> Verified<Blocked> {
+        let (parked, told) = tokio::sync::oneshot::channel();
+        let bench = self.bench.clone();
+        let name = self.name.clone();
+        bench.story().tell(format!("{name} is read in a task of its own"));
+        let task = tokio::spawn(async move {
+            let event = tell_when_parked(self.subscription.recv(), || {
+                let _ = parked.send(());
+            })
+            .await;
+            (self, event)
+        });
+        // If the task has ended already, its event tells why.
+        let _ = bench.within(format!("{name} is blocked in recv"), told).await?;
+        Ok(Blocked { name, task, bench })
+    }
+
+    pub(crate) fn unexpected<T>(&self, wanted: &str, seen: Option<&Event>) -> Verified<T> {
+        Err(Failure::new(format!("{} gets {wanted}", self.name), show::event(seen)))
+    }
+}
+
+/// A reader that is blocked in `recv` in a task of its own.
+pub(crate) struct Blocked {
+    name: String,
+    task: tokio::task::JoinHandle<(Reader, Option<Event>)>,
+    bench: Bench,
+}
+
+impl Blocked {
+    /// It wakes up with an event or the end.
+    pub(crate) async fn wakes(self, wanted: &str) -> Verified<(Reader, Option<Event>)> {
+        let what = format!("the blocked reader of {} wakes up with {wanted}", self.name);
+        let bench = self.bench;
+        let joined = bench.within(what.clone(), self.task).await.map_err(|_| {
+            Failure::new(what, format!("it was still blocked after {:?}", bench.deadline()))
+        })?;
+        let (reader, event) = match joined {
+            Ok(read) => read,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => {
+                    return Err(Failure::new("the reader's task ends", error.to_string()));
+                }
+            },
+        };
+        bench.story().tell(format!(
+            "{} wakes up with {}",
+            reader.name,
+            show::event(event.as_ref())
+        ));
+        Ok((reader, event))
+    }
+
+    /// It wakes up with the end.
+    pub(crate) async fn wakes_with_end(self) -> Verified {
+        let (mut reader, event) = self.wakes("the end (None)").await?;
+        match event {
+            None => reader.expect_end().await,
+            other => reader.unexpected("the end (None)", other.as_ref()),
+        }
+    }
+
+    /// It wakes up with this message.
+    pub(crate) async fn wakes_with(self, data: &str) -> Verified<Reader> {
+        let wanted = quoted(data);
+        let (reader, event) = self.wakes(&wanted).await?;
+        match &event {
+            Some(Event::Message(envelope)) if envelope.data() == data.as_bytes() => Ok(reader),
+            other => reader.unexpected(&wanted, other.as_ref()),
+        }
+    }
+}
