@@ -1,2 +1,72 @@
-//! Placeholder.
-fn main() {}
+//! The repository's own chores, as programs: `cargo xtask --help` lists them.
+//!
+//! The path through `cargo xtask test`, file by file:
+//!
+//! 1. [`test`] holds the chore together.
+//! 2. [`needs`] knows what the tests want to find on a machine, [`install`] gets it.
+//! 3. [`steps`] is the table of what is run, [`command`] one command of it.
+//! 4. [`run`] runs a command and shows its output live; [`tally`] reads the numbers out of it.
+//! 5. [`report`] prints the summary.
+
+mod command;
+mod install;
+mod needs;
+mod report;
+mod run;
+mod steps;
+mod style;
+mod system;
+mod tally;
+mod test;
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The repository's own chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Run every check of the repository and print a summary.
+    ///
+    /// Says first what is missing on this machine, and installs it on Debian and Ubuntu. A failed
+    /// step does not stop the others. The last line is always `N passed, N failed, N skipped`.
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let Arguments { chore } = Arguments::parse();
+    let mut out = anstream::stdout();
+    let done = match chore {
+        Chore::Test(options) => test::test(&options, &repository(), &mut out),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        // Whoever read the output has gone, as in `cargo xtask test | head`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) => complain(&error),
+    }
+}
+
+fn complain(error: &io::Error) -> ExitCode {
+    // Standard error may be gone as well; then nobody is left to tell.
+    let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("cargo xtask: {error}\n"));
+    ExitCode::FAILURE
+}
+
+/// The folder of the workspace, wherever in it the command was given.
+fn repository() -> PathBuf {
+    // Cargo sets it for `cargo run`; what was compiled in is for those who call the binary itself.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
+}

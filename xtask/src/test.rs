@@ -1,0 +1,191 @@
+//! `cargo xtask test`: the one command that checks everything.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use crate::needs::{self, Component, Program};
+use crate::report::{self, Outcome, StepReport};
+use crate::steps::{self, Kind, Step};
+use crate::style::BOLD;
+use crate::system::{self, System};
+use crate::tally::Reader;
+use crate::{install, run};
+
+/// What a person can ask for.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Install nothing; tests that miss something are then shown as ignored.
+    #[arg(long)]
+    no_install: bool,
+
+    /// Run only this step; may be given several times.
+    #[arg(long, value_name = "STEP", value_parser = PossibleValuesParser::new(steps::names()))]
+    only: Vec<String>,
+
+    /// Show the steps and their commands, and run nothing.
+    #[arg(long)]
+    list: bool,
+}
+
+impl Options {
+    fn wants(&self, step: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == step)
+    }
+}
+
+/// Runs the chore; says whether everything passed.
+pub(crate) fn test(options: &Options, folder: &Path, out: &mut impl Write) -> io::Result<bool> {
+    if options.list {
+        list(&wanted_steps(options, folder, &[]), out)?;
+        return Ok(true);
+    }
+    let is_ci = system::is_ci();
+    let missing = provide_programs(options, folder, out)?;
+    let missing_components = provide_components(options, folder, out)?;
+
+    let is_there = |program: &Program| !missing.iter().any(|other| other.name == program.name);
+    let required = needs::required(needs::PROGRAMS, is_ci, is_there);
+    let mut reports = Vec::new();
+    for step in wanted_steps(options, folder, &required) {
+        let lacks = missing_components.iter().find(|missing| missing.steps.contains(&step.name));
+        reports.push(match lacks {
+            None => run_step(&step, folder, out)?,
+            Some(component) => StepReport::not_run(&step, left_out(component, is_ci)),
+        });
+    }
+    report::summary(&reports, out)
+}
+
+fn wanted_steps(options: &Options, folder: &Path, required: &[&str]) -> Vec<Step> {
+    let mut steps = steps::all(&target(folder), required);
+    steps.retain(|step| options.wants(step.name));
+    steps
+}
+
+/// The folder that cargo builds in.
+fn target(folder: &Path) -> PathBuf {
+    // An absolute path stays what it is when it is joined.
+    folder.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+fn list(steps: &[Step], out: &mut impl Write) -> io::Result<()> {
+    for step in steps {
+        writeln!(out, "{BOLD}{}{BOLD:#}: {}", step.name, step.about)?;
+        for command in &step.commands {
+            writeln!(out, "  $ {command}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs the programs that the wanted steps need; gives those that are missing all the same.
+fn provide_programs(
+    options: &Options,
+    folder: &Path,
+    out: &mut impl Write,
+) -> io::Result<Vec<&'static Program>> {
+    let wanted: Vec<_> =
+        needs::PROGRAMS.iter().filter(|program| options.wants(program.step)).collect();
+    for program in wanted.iter().filter(|program| program.is_installed()) {
+        writeln!(out, "Found    {}, for {}.", program.name, program.tests)?;
+    }
+    let mut missing = wanted;
+    missing.retain(|program| !program.is_installed());
+    if !missing.is_empty() {
+        install::programs(&missing, System::here(), !options.no_install, folder, out)?;
+        missing.retain(|program| !program.is_installed());
+        for program in &missing {
+            writeln!(
+                out,
+                "Without {}: {} are left out, or fail in CI.",
+                program.name, program.tests
+            )?;
+        }
+    }
+    Ok(missing)
+}
+
+/// The same for parts of the toolchain.
+fn provide_components(
+    options: &Options,
+    folder: &Path,
+    out: &mut impl Write,
+) -> io::Result<Vec<&'static Component>> {
+    let mut missing = Vec::new();
+    for component in needs::COMPONENTS {
+        let is_wanted = component.steps.iter().any(|step| options.wants(step));
+        if is_wanted && !component.is_installed() {
+            install::component(component, !options.no_install, folder, out)?;
+            missing.push(component);
+        }
+    }
+    missing.retain(|component| !component.is_installed());
+    Ok(missing)
+}
+
+/// What becomes of a step whose part of the toolchain is missing.
+fn left_out(component: &Component, is_ci: bool) -> Outcome {
+    let reason =
+        format!("{0} is not installed; with rustup: `rustup component add {0}`", component.name);
+    if is_ci { Outcome::Failed(reason) } else { Outcome::Skipped(reason) }
+}
+
+fn run_step(step: &Step, folder: &Path, out: &mut impl Write) -> io::Result<StepReport> {
+    writeln!(out, "\n{BOLD}{}{BOLD:#}: {}", step.name, step.about)?;
+    let start = Instant::now();
+    let mut reader = Reader::default();
+    let mut ending = Ok(());
+    for command in &step.commands {
+        writeln!(out, "{BOLD}$ {command}{BOLD:#}")?;
+        let ended = match step.kind {
+            Kind::Check => run::run(command, folder, out)?,
+            Kind::Tests => run::watch(command, folder, out, |line| reader.line(line))?,
+        };
+        ending = ending.and(ended);
+    }
+    let time = start.elapsed();
+    let word = if ending.is_ok() { "done" } else { "failed" };
+    writeln!(out, "{}: {word} after {}", step.name, report::shown(time))?;
+    Ok(StepReport::ran(step, ending, time, reader.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_choice_every_step_is_wanted() {
+        let every = Options { no_install: false, only: Vec::new(), list: false };
+        let all = wanted_steps(&every, Path::new("."), &[]);
+        assert_eq!(all.len(), steps::names().count());
+    }
+
+    #[test]
+    fn chosen_steps_run_in_the_order_of_the_table() {
+        let only = vec!["test".into(), "format".into()];
+        let some = Options { no_install: false, only, list: false };
+        let names: Vec<_> =
+            wanted_steps(&some, Path::new("."), &[]).iter().map(|step| step.name).collect();
+        assert_eq!(names, ["format", "test"]);
+    }
+
+    #[test]
+    fn a_missing_part_of_the_toolchain_is_a_failure_only_in_ci() {
+        let [component, ..] = needs::COMPONENTS else { panic!("no component") };
+        assert!(matches!(left_out(component, true), Outcome::Failed(_)));
+        assert!(matches!(left_out(component, false), Outcome::Skipped(_)));
+    }
+
+    #[test]
+    fn the_list_shows_every_command() {
+        let mut out = Vec::new();
+        list(&steps::all(Path::new("target"), &[]), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("  $ cargo fmt --all --check\n"), "{text}");
+        assert!(steps::names().all(|name| text.contains(name)), "{text}");
+    }
+}
