@@ -6,9 +6,10 @@
 //!
 //! Lock order: an endpoint's lock, then a shard, then a topic's state.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::member::EndpointId;
 use crate::sync::{RwLock, read, write};
@@ -16,23 +17,32 @@ use crate::topic::{Seat, Topic};
 
 const SHARDS: usize = 16;
 
+/// A shard that is empty keeps room for this many topics.
+const ROOM_KEPT: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Directory {
     capacity: usize,
-    hasher: RandomState,
-    shards: [RwLock<Shard>; SHARDS],
+    hasher: DefaultHashBuilder,
+    shards: [RwLock<HashTable<Arc<Topic>>>; SHARDS],
 }
 
-type Shard = HashMap<Arc<str>, Arc<Topic>>;
+/// Where a name belongs; hashed once per operation.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    name: &'a str,
+    hash: u64,
+}
 
 impl Directory {
     pub(crate) fn new(capacity: usize) -> Self {
-        let shards = std::array::from_fn(|_| RwLock::new(Shard::new()));
-        Self { capacity, hasher: RandomState::new(), shards }
+        let shards = std::array::from_fn(|_| RwLock::new(HashTable::new()));
+        Self { capacity, hasher: DefaultHashBuilder::default(), shards }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Topic>> {
-        read(self.shard(name)).get(name).map(Arc::clone)
+        let place = self.place(name);
+        place.find(&read(self.shard(place))).map(Arc::clone)
     }
 
     /// Takes a seat in a topic, which is made if it is not there.
@@ -40,16 +50,18 @@ impl Directory {
     /// The seat is taken under the shard's lock, under which [`retire`](Self::retire) looks again
     /// before it removes a topic: nobody can sit down in one that is gone.
     pub(crate) fn join(&self, name: &str, endpoint: EndpointId) -> (Arc<Topic>, Seat) {
-        let shard = self.shard(name);
-        if let Some(topic) = read(shard).get(name) {
+        let place = self.place(name);
+        let shard = self.shard(place);
+        if let Some(topic) = place.find(&read(shard)) {
             return (Arc::clone(topic), topic.join(endpoint));
         }
         let mut topics = write(shard);
-        let topic = match topics.get(name) {
+        let topic = match place.find(&topics) {
             Some(topic) => Arc::clone(topic),
             None => {
                 let topic = Arc::new(Topic::new(name, self.capacity));
-                topics.insert(Arc::clone(&topic.name), Arc::clone(&topic));
+                let hash = |topic: &Arc<Topic>| self.hasher.hash_one(&*topic.name);
+                topics.insert_unique(place.hash, Arc::clone(&topic), hash);
                 topic
             }
         };
@@ -59,11 +71,18 @@ impl Directory {
 
     /// Removes a topic if nobody subscribes to it any more.
     pub(crate) fn retire(&self, topic: &Arc<Topic>) {
-        let mut topics = write(self.shard(&topic.name));
-        let is_this = topics.get(&topic.name).is_some_and(|found| Arc::ptr_eq(found, topic));
-        if is_this && topic.is_idle() {
-            topics.remove(&topic.name);
-            give_back_room(&mut topics);
+        let place = self.place(&topic.name);
+        let mut topics = write(self.shard(place));
+        // A younger one of the same name may be there by now.
+        let this = topics.find_entry(place.hash, |found| Arc::ptr_eq(found, topic));
+        let Ok(entry) = this else { return };
+        if topic.is_idle() {
+            entry.remove();
+        }
+        // After a crowd has gone, its room goes, too; rare enough to cost nothing on average.
+        if topics.capacity() > ROOM_KEPT && topics.len() < topics.capacity() / 8 {
+            let room = topics.len() * 2;
+            topics.shrink_to(room, |topic| self.hasher.hash_one(&*topic.name));
         }
     }
 
@@ -72,16 +91,18 @@ impl Directory {
         self.shards.iter().map(|shard| read(shard).len()).sum()
     }
 
-    fn shard(&self, name: &str) -> &RwLock<Shard> {
-        let hash = self.hasher.hash_one(name);
-        &self.shards[hash as usize % SHARDS]
+    fn place<'a>(&self, name: &'a str) -> Place<'a> {
+        Place { name, hash: self.hasher.hash_one(name) }
+    }
+
+    fn shard(&self, place: Place<'_>) -> &RwLock<HashTable<Arc<Topic>>> {
+        // The table goes by the lowest bits and the highest seven: these are in between.
+        &self.shards[(place.hash >> 32) as usize % SHARDS]
     }
 }
 
-/// A map that held far more before gives its memory back. Rare enough to cost nothing on average.
-pub(crate) fn give_back_room<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
-    const ROOM_KEPT: usize = 64;
-    if map.capacity() > ROOM_KEPT && map.len() < map.capacity() / 8 {
-        map.shrink_to(map.len() * 2);
+impl Place<'_> {
+    fn find<'a>(&self, topics: &'a HashTable<Arc<Topic>>) -> Option<&'a Arc<Topic>> {
+        topics.find(self.hash, |topic| *topic.name == *self.name)
     }
 }

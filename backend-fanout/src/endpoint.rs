@@ -3,16 +3,15 @@
 //! The front door. Lock order: an endpoint's `topics`, then a shard of the directory, then a
 //! topic's state. Readers are woken after all of them are released.
 
-use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
 use backend_core::{BackendStats, Error, Gap, MessageEnvelope, Result, Subscription};
+use hashbrown::HashMap;
 
 use crate::batch::Batch;
 use crate::bus::Bus;
 use crate::counters::Counters;
-use crate::directory::give_back_room;
 use crate::member::EndpointId;
 use crate::reader::Reader;
 use crate::sync::{AtomicU8, Mutex, Ordering, lock};
@@ -269,5 +268,13 @@ impl Local {
             topics.remove(&topic.name);
             give_back_room(&mut topics);
         }
+    }
+}
+
+/// A map that held far more before gives its room back; rare enough to cost nothing on average.
+fn give_back_room(topics: &mut HashMap<Arc<str>, Arc<Topic>>) {
+    const ROOM_KEPT: usize = 64;
+    if topics.capacity() > ROOM_KEPT && topics.len() < topics.capacity() / 8 {
+        topics.shrink_to(topics.len() * 2);
     }
 }

@@ -14,12 +14,12 @@
 //!    whoever changes that takes its waker under the lock: no wake-up is lost.
 //! 3. A reader has at most one waker parked.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use backend_core::{Error, Gap, MessageEnvelope, Result};
+use hashbrown::HashMap;
 use slab::Slab;
 
 use crate::batch::{BATCH, Batch};
