@@ -160,10 +160,12 @@ async fn the_streams_end_with_the_backend_too() {
     assert_eq!(story(&mut reader), "1 end");
 }
 
+type Refusal = fn() -> Error;
+
 /// Its streams are open, but it refuses every publish and fails to close.
 struct Refusing {
     open: MemoryBackend,
-    refusal: fn() -> Error,
+    refusal: Refusal,
 }
 
 #[async_trait]
@@ -186,14 +188,14 @@ impl Backend for Refusing {
 }
 
 impl Refusing {
-    fn with(refusal: fn() -> Error) -> Hub {
+    fn with(refusal: Refusal) -> Hub {
         Hub::new(Self { open: MemoryBackend::new(), refusal })
     }
 }
 
 #[tokio::test]
 async fn what_the_backend_refuses_for_good_reaches_nobody() {
-    let refusals: [(fn() -> Error, &str); 4] = [
+    let refusals: [(Refusal, &str); 4] = [
         (|| Error::PayloadTooLarge { actual: 2, limit: 1 }, ""),
         (|| Error::invalid_topic("room", "no rooms here"), ""),
         (|| Error::backend("access denied"), ""),

@@ -2,7 +2,7 @@
 //!
 //! The path through `cargo xtask test`, file by file:
 //!
-//! 1. [`test`] holds the chore together.
+//! 1. [`mod@test`] holds the chore together.
 //! 2. [`needs`] knows what the tests want to find on a machine, [`install`] gets it.
 //! 3. [`steps`] is the table of what is run, [`command`] one command of it.
 //! 4. [`run`] runs a command and shows its output live; [`tally`] reads the numbers out of it.
