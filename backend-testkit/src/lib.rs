@@ -1,6 +1,7 @@
 //! The conformance suite for publish/subscribe backends.
 
 mod bench;
+pub mod broken;
 mod check;
 mod checks;
 mod claims;
