@@ -1,4 +1,76 @@
 //! The conformance suite for publish/subscribe backends.
+//!
+//! `backend-core` says what a backend promises, clause by clause. This crate shows whether one
+//! keeps it: more than two hundred small checks, each with a name and the clauses that it holds a
+//! backend to, run through `cargo test` and reported one by one.
+//!
+//! # Run it over your backend
+//!
+//! In the manifest:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! backend-testkit = "0.1"
+//!
+//! [[test]]
+//! name = "conformance"
+//! harness = false
+//! ```
+//!
+//! In `tests/conformance.rs`, with the memory backend in the place of yours:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use std::sync::Arc;
+//! use backend_core::Backend;
+//! use backend_memory::MemoryBackend;
+//! use backend_testkit::{BoxError, Claims, Cluster, Harness, async_trait};
+//!
+//! struct Memory;
+//!
+//! #[async_trait]
+//! impl Harness for Memory {
+//!     fn name(&self) -> &str {
+//!         "memory"
+//!     }
+//!
+//!     fn claims(&self) -> Claims {
+//!         Claims::new().with_health().with_counters().with_capacity(64).with_exact_gaps()
+//!     }
+//!
+//!     async fn cluster(&self, instances: usize) -> Result<Cluster, BoxError> {
+//!         let bus = MemoryBackend::builder().capacity(64).build();
+//!         let one = |_| Arc::new(bus.fork()) as Arc<dyn Backend>;
+//!         Ok(Cluster::new((0..instances).map(one).collect()))
+//!     }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     backend_testkit::run(Memory)
+//! }
+//! ```
+//!
+//! `cargo test --test conformance` runs everything, `… -- overflow::` one group, `… -- --list`
+//! lists the checks. A harness that can cut an instance off its bus gives its clusters
+//! [`Faults`], claims [`Claims::with_faults`], and is held to the clauses on outages too.
+//!
+//! # What to make of it
+//!
+//! * **Claims** are checked. What is not claimed is shown as ignored, with that reason, and never
+//!   as passed.
+//! * **A check passes on a positive observation only.** That something does *not* arrive is shown
+//!   with a witness and a sentinel: somebody else receives the forbidden envelope, something
+//!   permitted is sent behind it, and the subject sees the second without the first. No check waits
+//!   for a while and takes silence for an answer.
+//! * **The checks go by the backend's pace.** [`Claims::with_deadline`] is a limit that costs
+//!   nothing on a good day; a slow backend is no broken one.
+//! * **A failure tells** what was expected by which clause, what was seen, step by step, and the
+//!   command that runs just this check again. A backend that hangs, blocks its thread or panics
+//!   fails the check in which it does, and the run goes on.
+//! * **The checks can fail**: [`broken`] has backends with one fault each, and a test that holds
+//!   every one to be caught by the check that names its fault.
+//!
+//! Programs get the verdicts from a [`Suite`].
 
 mod bench;
 pub mod broken;
@@ -29,3 +101,8 @@ pub use harness::{Cluster, Faults, Harness};
 pub use registry::{checks, checks_of};
 pub use suite::{Suite, run};
 pub use verdict::{Report, Verdict};
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
