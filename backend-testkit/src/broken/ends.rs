@@ -78,7 +78,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         "outlives_its_last_handle",
         "A task of its own keeps the instance open after the last handle has gone.",
         "release::dropping_the_last_handle_ends_the_streams",
-        |deadline| twisted(deadline, |seat| Immortal::new(seat)),
+        |deadline| twisted(deadline, Immortal::new),
     ),
 ];
 

@@ -167,7 +167,7 @@ impl Calls {
 
     fn call(&self) {
         if self.how == How::UnderLock {
-            lock(&self.callbacks).iter().for_each(|callback| guarded(callback));
+            lock(&self.callbacks).iter().for_each(guarded);
             return;
         }
         let mut callbacks = lock(&self.callbacks).clone();
