@@ -113,6 +113,8 @@ impl Endpoint {
             local.check_link()?;
             let (topic, seat) = self.bus.directory.join(topic, local.id);
             topics.entry(Arc::clone(&topic.name)).or_insert_with(|| Arc::clone(&topic));
+            // Counted before a close can end it.
+            local.counters.opened();
             Reader {
                 directory: Arc::clone(&self.bus.directory),
                 local: Arc::clone(local),
@@ -121,7 +123,6 @@ impl Endpoint {
                 batch: Batch::default(),
             }
         };
-        local.counters.opened();
         Ok(Subscription::new(topic, reader))
     }
 
