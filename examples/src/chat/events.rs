@@ -342,8 +342,10 @@ mod tests {
         let mut events = RoomEvents::open(&here, room()).await.unwrap();
         assert_eq!(story(&mut events), ["status"]);
 
-        let closing = async { here.close().await.unwrap() };
-        let (next, ()) = tokio::join!(events.next(), closing);
+        let both = async { tokio::join!(events.next(), here.close()) };
+        let (next, closed) =
+            tokio::time::timeout(Duration::from_secs(20), both).await.expect("it is woken");
+        closed.unwrap();
         assert_eq!(next, Some(RoomEvent::Bye));
         assert_eq!(events.next().await, None);
         assert!(RoomEvents::open(&here, room()).await.unwrap_err().is_closed());
