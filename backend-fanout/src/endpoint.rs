@@ -112,7 +112,9 @@ impl Endpoint {
             let mut topics = lock(&local.topics);
             local.check_link()?;
             let (topic, seat) = self.bus.directory.join(topic, local.id);
-            topics.entry(Arc::clone(&topic.name)).or_insert_with(|| Arc::clone(&topic));
+            // In place of an older one of the name, which a reader that has just left may not have
+            // been able to forget yet.
+            topics.insert(Arc::clone(&topic.name), Arc::clone(&topic));
             // Counted before a close can end it.
             local.counters.opened();
             Reader {

@@ -123,6 +123,24 @@ fn a_new_subscription_races_the_drop_of_the_last_one() {
 }
 
 #[test]
+fn a_subscription_that_races_drops_at_two_endpoints_is_ended_by_close() {
+    model(|| {
+        let (here, there) = endpoints();
+        let (old, other) = (there.subscribe("t").unwrap(), here.subscribe("t").unwrap());
+        let droppers = [thread::spawn(move || drop(old)), thread::spawn(move || drop(other))];
+        let mut new = there.subscribe("t").unwrap();
+        for dropper in droppers {
+            dropper.join().unwrap();
+        }
+        assert_eq!((there.stats().topics, there.stats().subscriptions), (1, 1));
+        there.close();
+        here.publish(envelope("late")).unwrap();
+        assert!(drain(&mut new).is_empty());
+        assert_eq!(here.bus().topics(), 0);
+    });
+}
+
+#[test]
 fn a_fresh_start_races_the_drop_of_the_old_subscription() {
     model(|| {
         let (here, there) = endpoints();
