@@ -13,7 +13,8 @@ use crate::merged::Merged;
 /// Share it with an `Arc`. Dropping it ends its local delivery and lets go of the backend.
 ///
 /// Order: what one instance publishes to a topic arrives everywhere in the order in which it was
-/// published. Between an instance's own envelopes and those of others there is no common order:
+/// published, if each publish is awaited before the next. Of two publishes that run at once, the
+/// own subscribers may see the other one first. Between an instance's own envelopes and those of others there is no common order:
 /// each instance sees its own in its own time.
 pub struct Hub {
     backend: Arc<dyn Backend>,
@@ -69,8 +70,10 @@ impl Hub {
     /// Starts receiving what any instance publishes to `topic`, this one included.
     ///
     /// Errors and gaps of the backend pass through. A slow subscriber can fall behind in both of
-    /// its sources, so that there are gaps for each. The stream ends when either source has ended
-    /// and what both had accepted has been handed out.
+    /// its sources, so that there are gaps for each. The stream ends when either source has ended,
+    /// after what both have accepted by the time at which that shows; so it ends with the hub even
+    /// where the backend lives on. What the other source had by then is taken over with its ttl
+    /// looked at once, then.
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing behind (clause X1).
@@ -86,6 +89,10 @@ impl Hub {
     /// Ends every subscription to `topic`, drained first: those of this hub, and those that the
     /// backend's instance has besides.
     ///
+    /// # Cancel safety
+    /// This hub's subscriptions have ended once the future was polled. When it is dropped before
+    /// it is ready, the backend may not have been told; call again.
+    ///
     /// # Errors
     /// Those of [`Backend::unsubscribe`].
     pub async fn unsubscribe(&self, topic: &str) -> Result<()> {
@@ -96,6 +103,10 @@ impl Hub {
     /// Ends every subscription, drained first, and closes the backend's instance.
     ///
     /// May be called again, and raced. Afterwards everything gives [`Error::Closed`].
+    ///
+    /// # Cancel safety
+    /// This hub's subscriptions have ended once the future was polled. When it is dropped before
+    /// it is ready, the backend may not be closed; call again, or drop the last handle.
     ///
     /// # Errors
     /// Those of [`Backend::close`]; everything has ended all the same.

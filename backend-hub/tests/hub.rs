@@ -1,6 +1,8 @@
 //! The hub over the memory backend, and over backends that fail in chosen ways.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +11,7 @@ use backend_core::{
 };
 use backend_hub::Hub;
 use backend_memory::MemoryBackend;
+use futures_core::Stream;
 
 fn envelope(data: &'static str) -> MessageEnvelope {
     MessageEnvelope::new("room", data)
@@ -216,4 +219,86 @@ async fn everything_ends_even_if_the_backend_fails_to_close() {
     assert!(matches!(hub.close().await, Err(Error::Backend(_))));
     assert_eq!(reader.recv().await, None);
     assert!(hub.subscribe("room").await.unwrap_err().is_closed());
+}
+
+#[tokio::test]
+async fn a_stream_ends_though_its_backend_lives_on_and_never_pauses() {
+    let memory = Arc::new(MemoryBackend::new());
+    let there = memory.fork();
+    let hub = Hub::new(Arc::clone(&memory));
+    let mut reader = hub.subscribe("room").await.unwrap();
+    there.publish_now(envelope("before")).unwrap();
+    drop(hub);
+    assert_eq!(reader.recv().await, Some(Event::Message(envelope("before"))));
+    // Whatever is published now, the end has been noticed.
+    for _ in 0..10 {
+        there.publish_now(envelope("after")).unwrap();
+        assert_eq!(reader.recv().await, None);
+    }
+}
+
+/// A backend in whose streams something happens right after they had nothing.
+struct Hooked {
+    inner: MemoryBackend,
+    hook: Hook,
+}
+
+type Hook = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+struct HookedStream(Subscription, Hook);
+
+impl Stream for HookedStream {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        let polled = Pin::new(&mut self.0).poll_next(cx);
+        let hook = self.1.lock().unwrap().take();
+        if let (Poll::Pending, Some(hook)) = (&polled, hook) {
+            hook();
+        }
+        polled
+    }
+}
+
+#[async_trait]
+impl Backend for Hooked {
+    async fn publish(&self, envelope: MessageEnvelope) -> Result<()> {
+        self.inner.publish(envelope).await
+    }
+
+    async fn subscribe(&self, topic: &str) -> Result<Subscription> {
+        let inner = self.inner.subscribe(topic).await?;
+        Ok(Subscription::new(topic, HookedStream(inner, Arc::clone(&self.hook))))
+    }
+
+    async fn unsubscribe(&self, topic: &str) -> Result<()> {
+        self.inner.unsubscribe(topic).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}
+
+#[tokio::test]
+async fn what_comes_between_the_two_looks_of_one_poll_is_not_lost() {
+    let inner = MemoryBackend::new();
+    let there = inner.fork();
+    let hook = Hook::default();
+    let hub = Arc::new(Hub::new(Hooked { inner, hook: Arc::clone(&hook) }));
+    let mut reader = hub.subscribe("room").await.unwrap();
+    hub.publish(envelope("own")).await.unwrap();
+    assert_eq!(reader.recv().await, Some(Event::Message(envelope("own"))));
+
+    // Now the backend's side is looked at first, and has nothing; then it gets something, and
+    // everything is closed before the own side is looked at.
+    let closing = Arc::clone(&hub);
+    *hook.lock().unwrap() = Some(Box::new(move || {
+        there.publish_now(envelope("accepted")).unwrap();
+        let mut close = std::pin::pin!(closing.close());
+        let closed = close.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()));
+        assert!(matches!(closed, Poll::Ready(Ok(()))));
+    }));
+    assert_eq!(reader.recv().await, Some(Event::Message(envelope("accepted"))));
+    assert_eq!(reader.recv().await, None);
 }
