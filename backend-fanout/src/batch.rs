@@ -90,7 +90,8 @@ impl Batch {
             Some(Note { place, what: Noted::Gap(last) })
                 if *place == end && last.cause == gap.cause =>
             {
-                last.missed = last.missed.zip(gap.missed).map(|(one, other)| one + other);
+                last.missed =
+                    last.missed.zip(gap.missed).map(|(one, other)| one.saturating_add(other));
             }
             _ => self.note(Noted::Gap(gap)),
         }

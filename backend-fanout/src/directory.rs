@@ -6,10 +6,11 @@
 //!
 //! Lock order: an endpoint's lock, then a shard, then a topic's state.
 
-use std::hash::BuildHasher;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::member::EndpointId;
 use crate::sync::{RwLock, read, write};
@@ -17,10 +18,9 @@ use crate::topic::{Seat, Topic};
 
 const SHARDS: usize = 16;
 
-/// A shard that is empty keeps room for this many topics.
+/// What a map keeps room for, however empty it is.
 const ROOM_KEPT: usize = 64;
 
-#[derive(Debug)]
 pub(crate) struct Directory {
     capacity: usize,
     hasher: DefaultHashBuilder,
@@ -32,6 +32,17 @@ pub(crate) struct Directory {
 struct Place<'a> {
     name: &'a str,
     hash: u64,
+}
+
+/// Shows how much there is, and not all of it: no lock is held while somebody formats.
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let topics = self.len();
+        f.debug_struct("Directory")
+            .field("capacity", &self.capacity)
+            .field("topics", &topics)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Directory {
@@ -104,5 +115,12 @@ impl Directory {
 impl Place<'_> {
     fn find<'a>(&self, topics: &'a HashTable<Arc<Topic>>) -> Option<&'a Arc<Topic>> {
         topics.find(self.hash, |topic| *topic.name == *self.name)
+    }
+}
+
+/// A map that held far more before gives its room back; rare enough to cost nothing on average.
+pub(crate) fn give_back_room<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
+    if map.capacity() > ROOM_KEPT && map.len() < map.capacity() / 8 {
+        map.shrink_to(map.len() * 2);
     }
 }

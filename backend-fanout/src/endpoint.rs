@@ -3,6 +3,7 @@
 //! The front door. Lock order: an endpoint's `topics`, then a shard of the directory, then a
 //! topic's state. Readers are woken after all of them are released.
 
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use hashbrown::HashMap;
 use crate::batch::Batch;
 use crate::bus::Bus;
 use crate::counters::Counters;
+use crate::directory::give_back_room;
 use crate::member::EndpointId;
 use crate::reader::Reader;
 use crate::sync::{AtomicU8, Mutex, Ordering, lock};
@@ -43,14 +45,12 @@ use crate::topic::{SUSPENDED, Topic, Wakers};
 /// assert_eq!(prices.try_recv(), Ok(Event::Message(MessageEnvelope::new("prices", "102"))));
 /// # Ok::<(), backend_core::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Endpoint {
     bus: Bus,
     local: Arc<Local>,
 }
 
 /// What an endpoint shares with its readers, who must not keep it from closing.
-#[derive(Debug)]
 pub(crate) struct Local {
     id: EndpointId,
     /// [`UP`], [`SUSPENDED_LINK`] or [`CLOSED`]. Written under `topics`; a publish reads it alone,
@@ -248,6 +248,18 @@ impl Endpoint {
     }
 }
 
+/// Shows what it counts, and no lock is held while somebody formats.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        f.debug_struct("Endpoint")
+            .field("id", &self.local.id)
+            .field("closed", &self.is_closed())
+            .field("stats", &stats)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.close();
@@ -271,13 +283,5 @@ impl Local {
             topics.remove(&topic.name);
             give_back_room(&mut topics);
         }
-    }
-}
-
-/// A map that held far more before gives its room back; rare enough to cost nothing on average.
-fn give_back_room(topics: &mut HashMap<Arc<str>, Arc<Topic>>) {
-    const ROOM_KEPT: usize = 64;
-    if topics.capacity() > ROOM_KEPT && topics.len() < topics.capacity() / 8 {
-        topics.shrink_to(topics.len() * 2);
     }
 }

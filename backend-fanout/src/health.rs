@@ -94,7 +94,10 @@ impl Health {
                 return;
             }
             // The callback sees the backend from outside only, through its own locks.
-            let _ = catch_unwind(AssertUnwindSafe(|| callback()));
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback())) {
+                // What it panicked with is the user's, too, and may panic when it is dropped.
+                mem::forget(catch_unwind(AssertUnwindSafe(|| drop(panic))));
+            }
         }
     }
 
@@ -110,7 +113,8 @@ impl Health {
         drop(state);
     }
 
-    /// Unhealthy from now on; the callbacks are released.
+    /// Unhealthy from now on; the callbacks are released. One that another thread is just about to
+    /// run may still run: waiting for it here would block a callback that closes.
     pub fn close(&self) {
         let _callbacks = {
             let mut state = lock(&self.state);
@@ -128,12 +132,16 @@ impl State {
 
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = lock(&self.state);
+        let (healthy, closed, failing, callbacks) = {
+            let state = lock(&self.state);
+            let callbacks = state.callbacks.len();
+            (state.is_healthy(), state.closed, state.failing.clone(), callbacks)
+        };
         f.debug_struct("Health")
-            .field("healthy", &state.is_healthy())
-            .field("closed", &state.closed)
-            .field("failing", &state.failing)
-            .field("callbacks", &state.callbacks.len())
+            .field("healthy", &healthy)
+            .field("closed", &closed)
+            .field("failing", &failing)
+            .field("callbacks", &callbacks)
             .finish()
     }
 }

@@ -14,8 +14,9 @@
 //!    one of them lies before the ring's tail. So there are at most capacity + 2 of them.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
-use backend_core::{Gap, GapCause};
+use backend_core::{Gap, GapCause, MessageEnvelope};
 
 /// Where the topic keeps a member. May be used again after the member has left.
 pub(crate) type MemberKey = usize;
@@ -33,6 +34,15 @@ pub(crate) struct Member {
     own_stored: u64,
     own_released: u64,
     marks: VecDeque<Mark>,
+    /// What the ring has dropped since this member ended: it had accepted that (U1, C1).
+    kept: VecDeque<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    position: u64,
+    envelope: MessageEnvelope,
+    expires: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +51,8 @@ enum Standing {
     Live,
     /// Cut off at this position, for a while.
     Suspended(u64),
-    /// Unsubscribed or closed at this position, for good.
-    Ended(u64),
+    /// Unsubscribed or closed at this position, for good, when the ring's tail was there.
+    Ended { at: u64, tail: u64 },
 }
 
 /// A place where this member's readers are told of a gap, and where they go on.
@@ -93,6 +103,7 @@ impl Member {
             own_stored: 0,
             own_released: 0,
             marks: VecDeque::new(),
+            kept: VecDeque::new(),
         }
     }
 
@@ -112,14 +123,22 @@ impl Member {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.standing, Standing::Ended(_))
+        matches!(self.standing, Standing::Ended { .. })
     }
 
     /// Up to where its readers may read, in a topic that has got to `head`.
     pub(crate) fn visible_end(&self, head: u64) -> u64 {
         match self.standing {
             Standing::Live => head,
-            Standing::Suspended(at) | Standing::Ended(at) => at,
+            Standing::Suspended(at) | Standing::Ended { at, .. } => at,
+        }
+    }
+
+    /// Up to where envelopes are lost to its readers, in a topic whose ring begins at `tail`.
+    pub(crate) fn lost_before(&self, head: u64, tail: u64) -> u64 {
+        match self.standing {
+            Standing::Ended { at, tail } => tail.min(at),
+            Standing::Live | Standing::Suspended(_) => tail.min(self.visible_end(head)),
         }
     }
 
@@ -127,15 +146,42 @@ impl Member {
         self.own_stored += 1;
     }
 
-    /// A slot with this member's key has left the ring.
+    /// A slot with this member's key has left the ring. After its end that is of no account:
+    /// nothing is lost to it any more.
     pub(crate) fn count_own_released(&mut self, position: u64) {
-        if position >= self.since {
+        if position >= self.since && !self.has_ended() {
             self.own_released += 1;
         }
     }
 
+    /// The ring drops an envelope of somebody else. A member that has ended keeps it if it had
+    /// accepted it: at most as many as the ring had room for.
+    pub(crate) fn keep(
+        &mut self,
+        position: u64,
+        envelope: &MessageEnvelope,
+        expires: Option<Instant>,
+    ) {
+        let accepted = matches!(self.standing, Standing::Ended { at, .. } if position < at);
+        if accepted {
+            self.kept.push_back(Kept { position, envelope: envelope.clone(), expires });
+        }
+    }
+
+    /// Hands out what was kept from `position`; nothing, if that was not for its readers.
+    pub(crate) fn take_kept(
+        &mut self,
+        position: u64,
+    ) -> Option<(MessageEnvelope, Option<Instant>)> {
+        let index = self.kept.binary_search_by_key(&position, |kept| kept.position).ok()?;
+        if self.subscriptions == 1 {
+            return self.kept.remove(index).map(|kept| (kept.envelope, kept.expires));
+        }
+        self.kept.get(index).map(|kept| (kept.envelope.clone(), kept.expires))
+    }
+
     /// How many of the positions before `limit` were not for this member's readers. `limit` is
-    /// the ring's tail, or the member's visible end if that comes first.
+    /// as [`lost_before`](Self::lost_before) says.
     pub(crate) fn skipped_before(&self, limit: u64) -> u64 {
         let last = self.marks.iter().rev().find(|mark| mark.at <= limit);
         let hidden = last.map_or(0, |mark| mark.hidden - mark.resume_at.saturating_sub(limit));
@@ -156,8 +202,8 @@ impl Member {
         }
     }
 
-    pub(crate) fn end(&mut self, head: u64) {
-        self.standing = Standing::Ended(self.visible_end(head));
+    pub(crate) fn end(&mut self, head: u64, tail: u64) {
+        self.standing = Standing::Ended { at: self.visible_end(head), tail };
     }
 
     /// Tells its readers of a gap behind everything they can see now.
@@ -222,7 +268,7 @@ impl Ledger {
         };
         tally.gaps += 1;
         match gap.missed {
-            Some(missed) => tally.missed += missed,
+            Some(missed) => tally.missed = tally.missed.saturating_add(missed),
             None => tally.of_unknown_size += 1,
         }
     }

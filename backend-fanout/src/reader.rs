@@ -18,7 +18,6 @@ use crate::directory::Directory;
 use crate::endpoint::Local;
 use crate::topic::{Fetched, Seat, Topic};
 
-#[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) directory: Arc<Directory>,
     pub(crate) local: Arc<Local>,

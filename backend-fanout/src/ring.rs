@@ -1,7 +1,10 @@
 //! The ring: the newest envelopes of one topic, each kept until everybody has taken it.
 //!
 //! Step 3 of the data path. No lock and no waking here: a plain data structure that the
-//! [topic](crate::topic) guards. **The overflow policy lives in [`Ring::push`].**
+//! [topic](crate::topic) guards. **The overflow policy lives in [`Ring::push`].** What a reader has
+//! missed is always a stretch from its place up to the tail: the counting in
+//! [`member`](crate::member) rests on that, so a policy that drops anything but the oldest changes
+//! both.
 //!
 //! Every envelope has a *position*: 0, 1, 2 … for the life of the topic. The ring holds the
 //! positions from `tail` up to, and not including, `head`.
@@ -40,11 +43,20 @@ pub(crate) struct Slot {
     pub(crate) envelope: Option<MessageEnvelope>,
 }
 
+/// What a reader takes an envelope for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    HandOut,
+    /// To leave without it.
+    Forgo,
+}
+
 /// A slot that has left the ring.
 #[derive(Debug)]
 pub(crate) struct Released {
     pub(crate) position: u64,
     pub(crate) publisher: Option<MemberKey>,
+    pub(crate) expires: Option<Instant>,
     /// Still there if somebody wanted it: the caller drops it when no lock is held.
     pub(crate) envelope: Option<MessageEnvelope>,
 }
@@ -75,13 +87,15 @@ impl Ring {
         evicted
     }
 
-    /// What a reader does with the slot at `position`, which is in the ring: `skip` looks at the
-    /// publisher, and says whether the slot is not meant for this reader.
+    /// What a reader does with the slot at `position`, which is in the ring. `skip` looks at the
+    /// publisher, and says whether the slot is not meant for this reader: then it is `None`. A
+    /// reader that forgoes an envelope gets it only if nobody else wants it, to drop it.
     pub(crate) fn take(
         &mut self,
         position: u64,
+        purpose: Purpose,
         skip: impl FnOnce(Option<MemberKey>) -> bool,
-    ) -> Option<(MessageEnvelope, Option<Instant>)> {
+    ) -> Option<Option<(MessageEnvelope, Option<Instant>)>> {
         let index = usize::try_from(position.checked_sub(self.tail)?).ok()?;
         let slot = self.slots.get_mut(index)?;
         if skip(slot.publisher) {
@@ -89,9 +103,12 @@ impl Ring {
         }
         debug_assert!(slot.wanted_by > 0, "taken more often than wanted");
         slot.wanted_by = slot.wanted_by.saturating_sub(1);
-        let envelope =
-            if slot.wanted_by == 0 { slot.envelope.take() } else { slot.envelope.clone() };
-        envelope.map(|envelope| (envelope, slot.expires))
+        let envelope = match (slot.wanted_by, purpose) {
+            (0, _) => slot.envelope.take(),
+            (_, Purpose::HandOut) => slot.envelope.clone(),
+            (_, Purpose::Forgo) => None,
+        };
+        Some(envelope.map(|envelope| (envelope, slot.expires)))
     }
 
     /// Lets the oldest slots go that everybody has taken; call until it gives `None`.
@@ -107,10 +124,10 @@ impl Ring {
     }
 
     fn pop(&mut self) -> Option<Released> {
-        let slot = self.slots.pop_front()?;
+        let Slot { publisher, expires, envelope, .. } = self.slots.pop_front()?;
         let position = self.tail;
         self.tail += 1;
-        Some(Released { position, publisher: slot.publisher, envelope: slot.envelope })
+        Some(Released { position, publisher, expires, envelope })
     }
 }
 
@@ -141,9 +158,9 @@ mod tests {
     fn whoever_takes_it_last_carries_it_off() {
         let mut ring = Ring::new(4);
         ring.push(slot("a", 2));
-        assert!(ring.take(0, |_| false).is_some());
+        assert!(ring.take(0, Purpose::HandOut, |_| false).is_some());
         assert!(ring.pop_taken().is_none(), "one reader still wants it");
-        assert!(ring.take(0, |_| false).is_some());
+        assert!(ring.take(0, Purpose::HandOut, |_| false).is_some());
         let released = ring.pop_taken().expect("everybody has it");
         assert!(released.envelope.is_none());
         assert_eq!((ring.tail(), ring.head()), (1, 1));
@@ -154,7 +171,7 @@ mod tests {
         let mut ring = Ring::new(4);
         ring.push(slot("a", 1));
         ring.push(slot("b", 1));
-        assert!(ring.take(1, |_| false).is_some());
+        assert!(ring.take(1, Purpose::HandOut, |_| false).is_some());
         assert!(ring.pop_taken().is_none());
         assert!(ring.slots[1].envelope.is_none());
     }
@@ -166,7 +183,7 @@ mod tests {
             ring.push(slot("a", 1));
         }
         for position in 0..10_000 {
-            ring.take(position, |_| false);
+            ring.take(position, Purpose::HandOut, |_| false);
         }
         while ring.pop_taken().is_some() {}
         assert!(ring.slots.capacity() <= 2 * ROOM_KEPT, "{}", ring.slots.capacity());

@@ -2,7 +2,8 @@
 //!
 //! Every access to shared state goes through here, so that `--cfg backend_loom` lets loom try all
 //! interleavings of exactly the code that ships. Poisoning is passed over: no code of a user runs
-//! under any of these locks, so a panic cannot leave the state behind half changed.
+//! under these locks, but for a question that [`Health::update_part`](crate::Health::update_part)
+//! asks before it changes anything, so a panic cannot leave the state behind half changed.
 
 #[cfg(not(backend_loom))]
 pub(crate) use std::sync::{

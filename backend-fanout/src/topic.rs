@@ -14,6 +14,8 @@
 //!    whoever changes that takes its waker under the lock: no wake-up is lost.
 //! 3. A reader has at most one waker parked.
 
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -23,20 +25,19 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use crate::batch::{BATCH, Batch};
+use crate::directory::give_back_room;
 use crate::member::{Cursor, EndpointId, Member, MemberKey};
-use crate::ring::{Released, Ring, Slot};
+use crate::ring::{Purpose, Released, Ring, Slot};
 use crate::sync::{Mutex, lock};
 
-/// A topic without parked readers keeps room for this many.
-const ROOM_KEPT: usize = 32;
+/// How many envelopes of a dropped subscription's backlog are let go at a time.
+const PORTION: usize = 1024;
 
-#[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
 struct State {
     ring: Ring,
     members: Slab<Member>,
@@ -44,13 +45,14 @@ struct State {
     /// new member, while readers of the old one drain.
     current: HashMap<EndpointId, MemberKey>,
     live: usize,
-    parked: Slab<Parked>,
+    /// How many members have ended and still have readers.
+    ended: usize,
+    /// By the number of the reader.
+    parked: HashMap<u64, Parked>,
     next_reader: u64,
 }
 
-#[derive(Debug)]
 struct Parked {
-    reader: u64,
     member: MemberKey,
     waker: Waker,
 }
@@ -60,8 +62,6 @@ struct Parked {
 pub(crate) struct Seat {
     cursor: Cursor,
     reader: u64,
-    /// Where its waker was parked last; checked against `reader`, since the place may be reused.
-    parked: usize,
 }
 
 /// What [`Topic::read`] came to.
@@ -83,9 +83,16 @@ pub(crate) enum Fetched {
 pub(crate) struct Wakers(Vec<Waker>);
 
 impl Wakers {
+    /// Wakes them all. A waker that panics costs the others nothing; its panic goes on after that.
     pub(crate) fn wake(self) {
+        let mut panicked = None;
         for waker in self.0 {
-            waker.wake();
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                panicked = Some(panic);
+            }
+        }
+        if let Some(panic) = panicked {
+            resume_unwind(panic);
         }
     }
 
@@ -95,12 +102,20 @@ impl Wakers {
 }
 
 /// What is left of a member when one of its subscriptions has gone.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     /// The subscription had not been ended before by unsubscribe or close.
     pub(crate) was_open: bool,
     /// It was the endpoint's last open one on this topic.
     pub(crate) endpoint_gone: bool,
+    /// Code of users: dropped last of all, when no lock is held and all books are kept.
+    _leftovers: (Batch, Option<Parked>, Option<Member>),
+}
+
+/// By its name alone: its lock is not held while somebody formats.
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Topic").field(&self.name).finish()
+    }
 }
 
 impl Topic {
@@ -112,7 +127,8 @@ impl Topic {
                 members: Slab::new(),
                 current: HashMap::new(),
                 live: 0,
-                parked: Slab::new(),
+                ended: 0,
+                parked: HashMap::new(),
                 next_reader: 0,
             }),
         }
@@ -140,8 +156,8 @@ impl Topic {
             let slot = Slot { publisher: key, wanted_by, expires, envelope: Some(envelope) };
             let evicted = state.ring.push(slot);
             (
-                state.take_wakers(|state, member| {
-                    Some(member) != key && state.members[member].is_live()
+                state.take_wakers(|members, member| {
+                    Some(member) != key && members[member].is_live()
                 }),
                 state.let_go(evicted),
             )
@@ -161,7 +177,7 @@ impl Topic {
         state.live += 1;
         state.next_reader += 1;
         let cursor = state.members[key].add_subscription(key, head);
-        Seat { cursor, reader: state.next_reader, parked: usize::MAX }
+        Seat { cursor, reader: state.next_reader }
     }
 
     /// Carries off the next events of a subscription. `waker` is only looked at.
@@ -184,31 +200,35 @@ impl Topic {
     /// Takes a subscription out, with what it had not read and its waker.
     pub(crate) fn leave(&self, seat: &mut Seat) -> Left {
         let mut unread = Batch::default();
-        let (left, _waker) = {
-            let state = &mut *lock(&self.state);
-            let waker = state.unpark(seat);
-            if state.parked.is_empty() && state.parked.capacity() > ROOM_KEPT {
-                state.parked = Slab::new();
+        // A long backlog goes in portions, so that publishers get their turn.
+        let goal = lock(&self.state).ring.head();
+        loop {
+            let position = seat.cursor.position;
+            lock(&self.state).fetch(&mut seat.cursor, PORTION, Purpose::Forgo, &mut unread);
+            if seat.cursor.position == position || seat.cursor.position >= goal {
+                break;
             }
-            state.fetch(&mut seat.cursor, usize::MAX, &mut unread);
-            let key = seat.cursor.member;
-            let member = &mut state.members[key];
-            let was_open = !member.has_ended();
-            if member.is_live() {
-                state.live -= 1;
-            }
-            member.subscriptions -= 1;
-            let last = member.subscriptions == 0;
-            if last {
-                let endpoint = member.endpoint;
-                state.members.remove(key);
-                if was_open {
-                    state.current.remove(&endpoint);
-                }
-            }
-            (Left { was_open, endpoint_gone: was_open && last }, waker)
-        };
-        left
+        }
+
+        let state = &mut *lock(&self.state);
+        state.fetch(&mut seat.cursor, usize::MAX, Purpose::Forgo, &mut unread);
+        let parked = state.parked.remove(&seat.reader);
+        give_back_room(&mut state.parked);
+        let key = seat.cursor.member;
+        let member = &mut state.members[key];
+        let was_open = !member.has_ended();
+        if member.is_live() {
+            state.live -= 1;
+        }
+        member.subscriptions -= 1;
+        let last = member.subscriptions == 0;
+        let member = last.then(|| state.members.remove(key));
+        match &member {
+            Some(member) if was_open => drop(state.current.remove(&member.endpoint)),
+            Some(_) => state.ended -= 1,
+            None => {}
+        }
+        Left { was_open, endpoint_gone: was_open && last, _leftovers: (unread, parked, member) }
     }
 
     /// Ends all subscriptions of `endpoint` behind what they can see now; says how many.
@@ -220,8 +240,9 @@ impl Topic {
         if member.is_live() {
             state.live -= member.subscriptions;
         }
-        member.end(head);
+        member.end(head, state.ring.tail());
         let ended = member.subscriptions;
+        state.ended += 1;
         (ended, state.take_wakers(|_, member| member == key))
     }
 
@@ -269,25 +290,26 @@ impl Topic {
 
 impl State {
     fn read(&mut self, seat: &mut Seat, waker: &Waker, batch: &mut Batch) -> Fetched {
-        self.fetch(&mut seat.cursor, BATCH, batch);
+        self.fetch(&mut seat.cursor, BATCH, Purpose::HandOut, batch);
         if !batch.is_empty() {
             return Fetched::Some;
         }
         if self.members[seat.cursor.member].has_ended() {
             return Fetched::Ended;
         }
-        match self.parked(seat) {
+        match self.parked.get(&seat.reader) {
             Some(parked) if parked.waker.will_wake(waker) => Fetched::Parked,
             _ => Fetched::Nothing,
         }
     }
 
     /// Moves what the cursor can see into `batch`, up to `most` envelopes.
-    fn fetch(&mut self, cursor: &mut Cursor, most: usize, batch: &mut Batch) {
+    fn fetch(&mut self, cursor: &mut Cursor, most: usize, purpose: Purpose, batch: &mut Batch) {
         let Self { ring, members, .. } = self;
-        let member = &members[cursor.member];
+        let member = &mut members[cursor.member];
         let end = member.visible_end(ring.head());
-        let mut taken = 0;
+        let lost_before = member.lost_before(ring.head(), ring.tail());
+        let mut passed = 0;
         loop {
             let stop = match cursor.pass_mark(member, end) {
                 Ok(gaps) => {
@@ -296,23 +318,29 @@ impl State {
                 }
                 Err(stop) => stop,
             };
-            let limit = ring.tail().min(end);
-            if cursor.position < limit {
-                let missed = cursor.fall_forward(member, limit);
+            if cursor.position < lost_before {
+                let missed = cursor.fall_forward(member, lost_before);
                 if missed > 0 {
                     batch.push_gap(Gap::lagged(missed));
                 }
                 continue;
             }
-            if cursor.position >= stop || taken >= most {
+            if cursor.position >= stop || passed >= most {
                 break;
             }
-            while cursor.position < stop && taken < most {
+            while cursor.position < stop && passed < most {
                 let own = |publisher| publisher == Some(cursor.member);
-                match ring.take(cursor.position, own) {
-                    Some((envelope, expires)) => {
-                        taken += 1;
-                        batch.push_message(envelope, expires);
+                let found = if cursor.position < ring.tail() {
+                    member.take_kept(cursor.position).map(Some)
+                } else {
+                    ring.take(cursor.position, purpose, own)
+                };
+                match found {
+                    Some(wanted) => {
+                        passed += 1;
+                        if let Some((envelope, expires)) = wanted {
+                            batch.push_message(envelope, expires);
+                        }
                     }
                     None => cursor.skipped += 1,
                 }
@@ -326,7 +354,17 @@ impl State {
     /// Counts what has left the ring, and lets go what everybody has taken.
     fn let_go(&mut self, evicted: Option<Released>) -> Option<MessageEnvelope> {
         let mut evicted = evicted;
-        let envelope = evicted.as_mut().and_then(|released| released.envelope.take());
+        let envelope = evicted.as_mut().and_then(|released| {
+            let envelope = released.envelope.take()?;
+            if self.ended > 0 {
+                for (key, member) in &mut self.members {
+                    if released.publisher != Some(key) {
+                        member.keep(released.position, &envelope, released.expires);
+                    }
+                }
+            }
+            Some(envelope)
+        });
         let mut next = evicted.or_else(|| self.ring.pop_taken());
         while let Some(Released { position, publisher, .. }) = next {
             if let Some(member) = publisher.and_then(|key| self.members.get_mut(key)) {
@@ -337,35 +375,23 @@ impl State {
         envelope
     }
 
-    fn parked(&self, seat: &Seat) -> Option<&Parked> {
-        self.parked.get(seat.parked).filter(|parked| parked.reader == seat.reader)
-    }
-
+    /// Parks a waker, and gives back the one that it replaces.
     #[must_use = "a waker is dropped when no lock is held"]
-    fn unpark(&mut self, seat: &Seat) -> Option<Waker> {
-        self.parked(seat)?;
-        Some(self.parked.remove(seat.parked).waker)
+    fn park(&mut self, seat: &Seat, waker: Waker) -> Option<Parked> {
+        self.parked.insert(seat.reader, Parked { member: seat.cursor.member, waker })
     }
 
-    #[must_use = "a waker is dropped when no lock is held"]
-    fn park(&mut self, seat: &mut Seat, waker: Waker) -> Option<Waker> {
-        let replaced = self.unpark(seat);
-        let member = seat.cursor.member;
-        seat.parked = self.parked.insert(Parked { reader: seat.reader, member, waker });
-        replaced
-    }
-
-    fn take_wakers(&mut self, mut of: impl FnMut(&Self, MemberKey) -> bool) -> Wakers {
-        if self.parked.is_empty() {
+    fn take_wakers(&mut self, mut of: impl FnMut(&Slab<Member>, MemberKey) -> bool) -> Wakers {
+        let Self { parked, members, .. } = self;
+        if parked.is_empty() {
             return Wakers::default();
         }
-        let keys: Vec<usize> = self
-            .parked
-            .iter()
-            .filter(|(_, parked)| of(self, parked.member))
-            .map(|(key, _)| key)
-            .collect();
-        Wakers(keys.into_iter().map(|key| self.parked.remove(key).waker).collect())
+        Wakers(
+            parked
+                .extract_if(|_, parked| of(members, parked.member))
+                .map(|(_, parked)| parked.waker)
+                .collect(),
+        )
     }
 }
 

@@ -66,7 +66,14 @@ struct Reader {
     endpoint: usize,
     topic: usize,
     due: VecDeque<Due>,
-    ended: bool,
+    /// If it has ended: how many envelopes of its topic had gone into the ring by then.
+    ended: Option<usize>,
+}
+
+impl Reader {
+    fn end(&mut self, stored: &HashMap<usize, usize>) {
+        self.ended = Some(stored.get(&self.topic).copied().unwrap_or(0));
+    }
 }
 
 struct World {
@@ -113,7 +120,7 @@ impl World {
                 assert_eq!(result.is_ok(), self.is_up(endpoint));
                 if let Ok(subscription) = result {
                     let due = VecDeque::new();
-                    self.readers.push(Reader { subscription, endpoint, topic, due, ended: false });
+                    self.readers.push(Reader { subscription, endpoint, topic, due, ended: None });
                 }
             }
             Step::Receive { reader, times } => {
@@ -133,9 +140,10 @@ impl World {
             Step::Unsubscribe { endpoint, topic } => {
                 let result = self.endpoints[endpoint].unsubscribe(TOPICS[topic]);
                 assert_eq!(result.is_ok(), !self.closed[endpoint]);
+                let stored = self.stored.clone();
                 for reader in self.open_readers(endpoint) {
                     if reader.topic == topic {
-                        reader.ended = true;
+                        reader.end(&stored);
                     }
                 }
             }
@@ -163,8 +171,9 @@ impl World {
             Step::Close { endpoint } => {
                 self.endpoints[endpoint].close();
                 self.closed[endpoint] = true;
+                let stored = self.stored.clone();
                 for reader in self.open_readers(endpoint) {
-                    reader.ended = true;
+                    reader.end(&stored);
                 }
             }
         }
@@ -172,7 +181,9 @@ impl World {
     }
 
     fn open_readers(&mut self, endpoint: usize) -> impl Iterator<Item = &mut Reader> {
-        self.readers.iter_mut().filter(move |reader| reader.endpoint == endpoint && !reader.ended)
+        self.readers
+            .iter_mut()
+            .filter(move |reader| reader.endpoint == endpoint && reader.ended.is_none())
     }
 
     fn publish(&mut self, endpoint: usize, topic: usize) {
@@ -188,7 +199,8 @@ impl World {
         let mut wanted = false;
         let suspended = self.suspended;
         for reader in &mut self.readers {
-            let hears = reader.topic == topic && reader.endpoint != endpoint && !reader.ended;
+            let hears =
+                reader.topic == topic && reader.endpoint != endpoint && reader.ended.is_none();
             if hears && !suspended[reader.endpoint] {
                 reader.due.push_back(Due::Message { number, at });
                 wanted = true;
@@ -201,7 +213,9 @@ impl World {
 
     fn receive(&mut self, index: usize) {
         let reader = &mut self.readers[index];
+        // What goes into the ring after its end costs a subscription nothing.
         let stored = self.stored.get(&reader.topic).copied().unwrap_or(0);
+        let stored = reader.ended.unwrap_or(stored);
         let event = reader.subscription.try_recv();
         if !matches!(event, Ok(Event::Gap(_))) {
             reader.due.retain(|due| *due != Due::ToldWithTheLast);
@@ -218,11 +232,11 @@ impl World {
             Ok(Event::Gap(gap)) => account_for(gap, &mut reader.due, stored, self.capacity),
             Ok(event) => panic!("unknown event {event:?}"),
             Err(TryRecvError::Empty) => {
-                assert!(!reader.ended, "an ended subscription that is not Closed");
+                assert!(reader.ended.is_none(), "an ended subscription that is not Closed");
                 assert!(reader.due.is_empty(), "never handed out: {:?}", reader.due);
             }
             Err(TryRecvError::Closed) => {
-                assert!(reader.ended, "closed without being ended");
+                assert!(reader.ended.is_some(), "closed without being ended");
                 assert!(reader.due.is_empty(), "never handed out: {:?}", reader.due);
             }
         }
@@ -231,11 +245,13 @@ impl World {
     fn check_counts(&self) {
         let mut topics = 0;
         for topic in 0..TOPICS.len() {
-            topics += usize::from(self.readers.iter().any(|r| r.topic == topic && !r.ended));
+            topics +=
+                usize::from(self.readers.iter().any(|r| r.topic == topic && r.ended.is_none()));
         }
         assert_eq!(self.bus.topics(), topics);
         for (index, endpoint) in self.endpoints.iter().enumerate() {
-            let open = self.readers.iter().filter(|r| r.endpoint == index && !r.ended).count();
+            let open =
+                self.readers.iter().filter(|r| r.endpoint == index && r.ended.is_none()).count();
             assert_eq!(endpoint.stats().subscriptions, open as u64);
         }
     }
