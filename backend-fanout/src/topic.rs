@@ -14,6 +14,7 @@
 //!    whoever changes that takes its waker under the lock: no wake-up is lost.
 //! 3. A reader has at most one waker parked.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -25,7 +26,6 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use crate::batch::{BATCH, Batch};
-use crate::directory::give_back_room;
 use crate::member::{Cursor, EndpointId, Member, MemberKey};
 use crate::ring::{Purpose, Released, Ring, Slot};
 use crate::sync::{Mutex, lock};
@@ -47,8 +47,8 @@ struct State {
     live: usize,
     /// How many members have ended and still have readers.
     ended: usize,
-    /// By the number of the reader.
-    parked: HashMap<u64, Parked>,
+    /// By the number of the reader: the oldest subscription is woken first.
+    parked: BTreeMap<u64, Parked>,
     next_reader: u64,
 }
 
@@ -128,7 +128,7 @@ impl Topic {
                 current: HashMap::new(),
                 live: 0,
                 ended: 0,
-                parked: HashMap::new(),
+                parked: BTreeMap::new(),
                 next_reader: 0,
             }),
         }
@@ -213,7 +213,6 @@ impl Topic {
         let state = &mut *lock(&self.state);
         state.fetch(&mut seat.cursor, usize::MAX, Purpose::Forgo, &mut unread);
         let parked = state.parked.remove(&seat.reader);
-        give_back_room(&mut state.parked);
         let key = seat.cursor.member;
         let member = &mut state.members[key];
         let was_open = !member.has_ended();
@@ -388,7 +387,7 @@ impl State {
         }
         Wakers(
             parked
-                .extract_if(|_, parked| of(members, parked.member))
+                .extract_if(.., |_, parked| of(members, parked.member))
                 .map(|(_, parked)| parked.waker)
                 .collect(),
         )
