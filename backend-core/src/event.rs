@@ -46,7 +46,8 @@ impl Event {
 /// per episode. What a reader does with it is its own decision: load the current state again,
 /// show "messages may be missing here", or go on.
 ///
-/// Own envelopes, which a subscription never sees (D2), and expired ones (T2) are not counted.
+/// Own envelopes, which a subscription never sees (D2), are not counted, nor are those that had
+/// expired when it was their turn (T2). What an overflow has dropped is, whatever its ttl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Gap {

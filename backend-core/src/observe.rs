@@ -32,8 +32,9 @@ pub struct BackendStats {
     pub connected: bool,
     /// Publishes that returned `Ok`.
     pub sent: u64,
-    /// Envelopes handed to this instance's subscriptions, counted once per subscription. What a
-    /// reader has taken but its ttl then ran out is in [`expired`](Self::expired) as well.
+    /// Envelopes that this instance's subscriptions have taken from its buffers, counted once per
+    /// subscription. They take some at a time: what is then dropped unread is in here, and what
+    /// expires before it is handed out is in [`expired`](Self::expired) as well.
     pub received: u64,
     /// Envelopes that gaps have told this instance's subscriptions to be missing, where the number
     /// was known; counted once per subscription.

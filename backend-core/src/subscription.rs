@@ -67,7 +67,8 @@ impl Subscription {
     /// * Dropping it must release the subscription at once, without a runtime (U4).
     /// * A poll that returns `Pending` must not lose an event when nobody polls again (X3).
     /// * It is not polled again after it has ended.
-    /// * [`is_peek`](Self::is_peek) tells a poll that asks for no wake-up.
+    /// * A stream that keeps the waker of its last poll must leave it in place when
+    ///   [`is_peek`](Self::is_peek) says so, or `try_recv` makes it forget the task that waits.
     pub fn new(
         topic: impl Into<String>,
         events: impl Stream<Item = Event> + Send + 'static,

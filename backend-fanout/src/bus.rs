@@ -28,7 +28,9 @@ impl Bus {
     /// A bus that keeps up to `capacity` envelopes per topic for readers that have not taken them.
     ///
     /// The capacity is exact, and it is the topic's: one ring serves all readers of a topic, so
-    /// envelopes of all its publishers count. A topic takes memory for what it holds, not for its
+    /// envelopes of all its publishers count, and also those that others have taken while somebody
+    /// has not taken an older one. So an instance that publishes much to a topic that it subscribes
+    /// to itself pushes out what its own readers leave unread. A topic takes memory for what it holds, not for its
     /// capacity; a topic whose readers have caught up holds nothing. A capacity of 0 counts as 1.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {

@@ -167,6 +167,52 @@ fn a_fresh_subscription_beside_one_that_drains() {
 }
 
 #[test]
+fn what_an_ended_subscription_had_accepted_outlasts_an_overflow() {
+    let bus = Bus::with_capacity(4);
+    let (here, there, other) = (bus.attach(), bus.attach(), bus.attach());
+    let mut unsubscribed = [there.subscribe("t").unwrap(), there.subscribe("t").unwrap()];
+    let mut others = other.subscribe("t").unwrap();
+    for n in 1..=5 {
+        here.publish(envelope(n)).unwrap();
+    }
+    there.publish(envelope(6)).unwrap();
+    there.unsubscribe("t").unwrap();
+    let mut closed = there.subscribe("t").unwrap();
+    here.publish(envelope(7)).unwrap();
+    there.close();
+    for n in 8..=20 {
+        here.publish(envelope(n)).unwrap();
+    }
+    // Of the six that went through a ring of four, two had gone when it ended; one was its own.
+    for reader in &mut unsubscribed {
+        assert_eq!(story(reader), "[2] 3 4 5 end");
+    }
+    assert_eq!(story(&mut closed), "7 end");
+    assert_eq!(story(&mut others), "[16] 17 18 19 20");
+}
+
+#[test]
+fn gaps_of_any_size_add_up_without_a_panic() {
+    let (_here, there) = two(4);
+    let mut reader = there.subscribe("t").unwrap();
+    there.gap("t", Gap::lagged(u64::MAX));
+    there.gap("t", Gap::lagged(u64::MAX));
+    assert_eq!(story(&mut reader), format!("[{}]", u64::MAX));
+}
+
+#[test]
+fn debug_shows_numbers_and_no_payload() {
+    let (here, there) = two(100);
+    let _reader = there.subscribe("t").unwrap();
+    for _ in 0..100 {
+        here.publish(MessageEnvelope::new("t", "secret")).unwrap();
+    }
+    for text in [format!("{there:?}"), format!("{:?}", there.bus())] {
+        assert!(text.len() < 400 && !text.contains("secret"), "{text}");
+    }
+}
+
+#[test]
 fn what_has_expired_is_counted_and_is_no_gap() {
     let (here, there) = two(8);
     let mut reader = there.subscribe("t").unwrap();

@@ -272,3 +272,52 @@ fn a_peek_does_not_displace_the_task_that_waits() {
     here.publish(MessageEnvelope::new("t", "x")).unwrap();
     assert_eq!(task.woken.load(SeqCst), 1);
 }
+
+struct Panicking;
+
+impl Wake for Panicking {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker that panics");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_costs_the_other_readers_nothing() {
+    let bus = Bus::new();
+    let (here, there) = (bus.attach(), bus.attach());
+    let mut readers: Vec<_> = (0..3).map(|_| there.subscribe("t").unwrap()).collect();
+    let task = Arc::new(Nosy { endpoint: bus.attach(), woken: AtomicUsize::new(0) });
+    poll_once(&mut readers[0], &Waker::from(Arc::new(Panicking)));
+    for reader in &mut readers[1..] {
+        poll_once(reader, &Waker::from(Arc::clone(&task)));
+    }
+    let publish = || here.publish(MessageEnvelope::new("t", "x"));
+    let publish = std::panic::catch_unwind(std::panic::AssertUnwindSafe(publish));
+    assert!(publish.is_err(), "the panic is not hidden");
+    assert_eq!(task.woken.load(SeqCst), 2);
+}
+
+struct Explosive;
+
+impl AsRef<[u8]> for Explosive {
+    fn as_ref(&self) -> &[u8] {
+        b"explosive"
+    }
+}
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        panic!("a payload that panics when it is dropped");
+    }
+}
+
+#[test]
+fn a_payload_that_panics_leaves_the_books_in_order() {
+    let (here, there) = two(4);
+    let reader = there.subscribe("t").unwrap();
+    here.publish(MessageEnvelope::new("t", Bytes::from_owner(Explosive))).unwrap();
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(reader)));
+    assert!(dropped.is_err());
+    let stats = there.stats();
+    assert_eq!((here.bus().topics(), stats.topics, stats.subscriptions), (0, 0, 0));
+}
