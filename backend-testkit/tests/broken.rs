@@ -49,6 +49,13 @@ fn a_slow_backend_passes_everything() {
     passes_everything(&Suite::new(broken::honest_but_slow(Duration::from_secs(5))).with_threads(8));
 }
 
+#[test]
+fn a_jittery_backend_passes_everything() {
+    passes_everything(
+        &Suite::new(broken::honest_but_jittery(Duration::from_secs(5))).with_threads(8),
+    );
+}
+
 fn passes_everything(suite: &Suite) {
     let reports = suite.verdicts();
     assert_eq!(reports.len(), checks().count());

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use backend_core::{Backend, Event, Gap, GapCause, MessageEnvelope, Result, Subscription};
@@ -13,7 +14,7 @@ use futures_core::Stream;
 use tokio::sync::mpsc;
 
 use super::Specimen;
-use super::twist::{CAPACITY, Seat, Twist, Twisting, lock, rewrite, twisted};
+use super::twist::{CAPACITY, Seat, Shared, Twist, Twisting, lock, rewrite, twisted};
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     Specimen::new(
@@ -248,25 +249,17 @@ impl Twist for NeverRecovers {
 /// A subscription has few places, and publish waits for one to be free.
 struct Waiting {
     blocks: bool,
-    readers: Readers,
+    cluster: Arc<Shared>,
 }
-
-type Readers = Arc<Mutex<Vec<(usize, String, mpsc::Sender<()>)>>>;
-
-/// The readers of a whole cluster, found by the bus that they are on.
-static CLUSTERS: Mutex<Vec<(std::sync::Weak<super::twist::Shared>, Readers)>> =
-    Mutex::new(Vec::new());
 
 impl Waiting {
     fn new(seat: &Seat, blocks: bool) -> Self {
-        let mut clusters = lock(&CLUSTERS);
-        clusters.retain(|(cluster, _)| cluster.strong_count() > 0);
-        let known = clusters.iter().find(|(known, _)| known.as_ptr() == Arc::as_ptr(&seat.cluster));
-        let readers = known.map(|(_, readers)| Arc::clone(readers)).unwrap_or_default();
-        clusters.push((Arc::downgrade(&seat.cluster), Arc::clone(&readers)));
-        Self { blocks, readers }
+        Self { blocks, cluster: Arc::clone(&seat.cluster) }
     }
 }
+
+/// Longer than any watchdog of a broken backend's run waits; then the thread is given back.
+const BLOCKED: Duration = Duration::from_secs(20);
 
 #[async_trait]
 impl Twist for Waiting {
@@ -274,12 +267,13 @@ impl Twist for Waiting {
         let topic = envelope.topic().to_owned();
         inner.publish(envelope).await?;
         let own = Arc::as_ptr(inner) as usize;
-        let mut others = lock(&self.readers).clone();
+        let mut others = lock(&self.cluster.places).clone();
         others.retain(|(publisher, known, _)| *publisher != own && *known == topic);
         for (_, _, place) in others {
             if self.blocks {
-                while place.try_send(()).is_err() && !place.is_closed() {
-                    std::thread::sleep(std::time::Duration::from_millis(1));
+                let since = Instant::now();
+                while place.try_send(()).is_err() && since.elapsed() < BLOCKED {
+                    std::thread::park_timeout(Duration::from_millis(1));
                 }
             } else {
                 let _ = place.send(()).await;
@@ -292,7 +286,7 @@ impl Twist for Waiting {
         let honest = inner.subscribe(topic).await?;
         let (place, mut places) = mpsc::channel(CAPACITY);
         let own = Arc::as_ptr(inner) as usize;
-        lock(&self.readers).push((own, topic.to_owned(), place));
+        lock(&self.cluster.places).push((own, topic.to_owned(), place));
         Ok(rewrite(honest, move |event, ready| {
             let _ = places.try_recv();
             ready.push_back(event);

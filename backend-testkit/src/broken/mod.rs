@@ -14,9 +14,13 @@
 //! ```
 
 mod buffer;
+mod closing;
 mod content;
 mod delivery;
+mod drops;
 mod ends;
+mod health;
+mod mesh;
 mod outage;
 mod twist;
 
@@ -81,9 +85,18 @@ impl fmt::Debug for Specimen {
 
 /// Every broken backend.
 pub fn specimens() -> impl Iterator<Item = &'static Specimen> {
-    [delivery::SPECIMENS, content::SPECIMENS, buffer::SPECIMENS, ends::SPECIMENS, outage::SPECIMENS]
-        .into_iter()
-        .flatten()
+    let subjects = [
+        delivery::SPECIMENS,
+        mesh::SPECIMENS,
+        content::SPECIMENS,
+        buffer::SPECIMENS,
+        ends::SPECIMENS,
+        closing::SPECIMENS,
+        drops::SPECIMENS,
+        outage::SPECIMENS,
+        health::SPECIMENS,
+    ];
+    subjects.into_iter().flatten()
 }
 
 /// What the broken backends are made of, without a fault: it has to pass everything.
@@ -96,4 +109,11 @@ pub fn honest(deadline: Duration) -> Box<dyn Harness> {
 #[must_use]
 pub fn honest_but_slow(deadline: Duration) -> Box<dyn Harness> {
     twist::twisted(deadline, |_| twist::Slow::default())
+}
+
+/// The same, but every event takes up to 10 ms to get to each subscription, unevenly and in order:
+/// it is jittery, and has to pass everything.
+#[must_use]
+pub fn honest_but_jittery(deadline: Duration) -> Box<dyn Harness> {
+    twist::twisted(deadline, |_| twist::Jittery)
 }

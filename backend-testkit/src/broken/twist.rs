@@ -76,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) instances: Mutex<Vec<Weak<MemoryBackend>>>,
     pub(crate) topics: Mutex<Vec<String>>,
     pub(crate) last: Mutex<Vec<(usize, MessageEnvelope)>>,
+    /// By instance and topic: where a reader gives its free places back.
+    pub(crate) places: Mutex<Vec<(usize, String, tokio::sync::mpsc::Sender<()>)>>,
 }
 
 struct Twisted<T> {
@@ -326,5 +328,43 @@ impl Twist for Slow {
     async fn close(&self, inner: &Arc<MemoryBackend>) -> Result<()> {
         self.dawdle().await;
         inner.close().await
+    }
+}
+
+/// No fault, but a way of its own for every subscription.
+pub(super) struct Jittery;
+
+#[async_trait]
+impl Twist for Jittery {
+    async fn subscribe(&self, inner: &Arc<MemoryBackend>, topic: &str) -> Result<Subscription> {
+        let honest = inner.subscribe(topic).await?;
+        Ok(Subscription::new(topic, Delayed { honest, on_its_way: None, turn: 0 }))
+    }
+}
+
+struct Delayed {
+    honest: Subscription,
+    on_its_way: Option<(Pin<Box<tokio::time::Sleep>>, Event)>,
+    turn: u64,
+}
+
+impl Stream for Delayed {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        if self.on_its_way.is_none() {
+            match std::task::ready!(Pin::new(&mut self.honest).poll_next(cx)) {
+                None => return Poll::Ready(None),
+                Some(event) => {
+                    self.turn += 7;
+                    let delay = Duration::from_millis(self.turn % 11);
+                    self.on_its_way = Some((Box::pin(tokio::time::sleep(delay)), event));
+                }
+            }
+        }
+        if let Some((delay, _)) = &mut self.on_its_way {
+            std::task::ready!(delay.as_mut().poll(cx));
+        }
+        Poll::Ready(self.on_its_way.take().map(|(_, event)| event))
     }
 }
