@@ -2,22 +2,23 @@
 
 use std::future::Future;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use backend_core::BoxError;
 
 use crate::failure::{Failure, Verified};
 use crate::instance::Instance;
 use crate::story::Story;
-use crate::{Claims, Faults, Harness};
+use crate::{Claims, Harness, Order};
 
 /// How many envelopes a subscription is taken to keep where no capacity is claimed.
 const MODEST_BURST: usize = 16;
 
 /// Repetitions go on for this many, however slow the backend is.
 const FEWEST_ROUNDS: usize = 10;
+
+/// Without an order, a sentinel may overtake what it is to come after: so many make that unlikely.
+const UNORDERED_SENTINELS: usize = 10;
 
 /// How often a condition without an event is looked at.
 const LOOK: Duration = Duration::from_millis(1);
@@ -27,12 +28,30 @@ pub(crate) struct Bench {
     harness: Arc<dyn Harness>,
     claims: Arc<Claims>,
     story: Story,
-    clusters: Arc<AtomicUsize>,
+    seed: u64,
+    notebook: Arc<Notebook>,
+}
+
+/// What a check has come to know, beside its story.
+#[derive(Default)]
+struct Notebook {
+    clusters: AtomicUsize,
+    /// Whether the backend was seen to do anything that the check asked for.
+    observed: AtomicBool,
+    /// Whether the check rests on sentinels that prove nothing.
+    statistical: AtomicBool,
+    /// What readers have got that nothing asked for.
+    leftovers: Mutex<Vec<String>>,
 }
 
 impl Bench {
-    pub(crate) fn new(harness: Arc<dyn Harness>, claims: Arc<Claims>, story: Story) -> Self {
-        Self { harness, claims, story, clusters: Arc::new(AtomicUsize::new(0)) }
+    pub(crate) fn new(
+        harness: Arc<dyn Harness>,
+        claims: Arc<Claims>,
+        story: Story,
+        seed: u64,
+    ) -> Self {
+        Self { harness, claims, story, seed, notebook: Arc::default() }
     }
 
     pub(crate) fn claims(&self) -> &Claims {
@@ -47,26 +66,69 @@ impl Bench {
         &self.story
     }
 
+    /// Where the check has its chance from.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The backend was seen to do something that the check asked for.
+    pub(crate) fn observe(&self) {
+        self.notebook.observed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_observed(&self) -> bool {
+        self.notebook.observed.load(Ordering::Relaxed)
+    }
+
+    /// Whether envelopes of one publisher may overtake each other.
+    pub(crate) fn is_unordered(&self) -> bool {
+        self.claims.order() == Order::None
+    }
+
+    /// How many sentinels are to show that something does not arrive: `enough` where order makes
+    /// each a proof, and more where it does not.
+    pub(crate) fn sentinels(&self, enough: usize) -> usize {
+        if !self.is_unordered() {
+            return enough;
+        }
+        self.notebook.statistical.store(true, Ordering::Relaxed);
+        enough.max(UNORDERED_SENTINELS)
+    }
+
+    pub(crate) fn is_statistical(&self) -> bool {
+        self.notebook.statistical.load(Ordering::Relaxed)
+    }
+
+    /// A reader has got something that nothing asked for.
+    pub(crate) fn leave_over(&self, what: String) {
+        self.notebook.leftovers.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        self.notebook.leftovers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Linked instances on a fresh bus, named A, B, C …; those of a second cluster A2, B2 …
     pub(crate) async fn cluster<const N: usize>(&self) -> Verified<[Instance; N]> {
         let made = self.instances(N).await?;
         made.try_into().map_err(|made: Vec<_>| {
-            Failure::new(format!("a cluster of {N} instances"), format!("one of {}", made.len()))
+            Failure::harness(format!("a cluster of {N} instances"), format!("one of {}", made.len()))
         })
     }
 
     /// As [`cluster`](Self::cluster), for a number known at run time.
     pub(crate) async fn instances(&self, count: usize) -> Verified<Vec<Instance>> {
-        let number = self.clusters.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.notebook.clusters.fetch_add(1, Ordering::Relaxed) + 1;
         // Making instances may be slower than using them: an engine may have to be started.
         let limit = self.deadline() * 2;
         let made = self
             .within_limit(limit, format!("the harness makes {count} instances"), async {
                 self.harness.cluster(count).await
             })
-            .await?;
+            .await
+            .map_err(|failure| Failure::harness(failure.expected, failure.seen))?;
         let cluster = made.map_err(|error| {
-            Failure::new(format!("the harness makes {count} instances"), error.to_string())
+            Failure::harness(format!("the harness makes {count} instances"), error.to_string())
         })?;
         let suffix = if number == 1 { String::new() } else { number.to_string() };
         let instances = cluster.instances.into_iter().enumerate().map(|(index, backend)| {
@@ -75,7 +137,7 @@ impl Bench {
                 Some(index) => format!("{}{suffix}", char::from(b'A' + index)),
                 None => format!("I{index}{suffix}"),
             };
-            Instance::new(name, index, backend, cluster.faults.clone(), self.clone())
+            Instance::new(name, index, backend, cluster.means.clone(), self.clone())
         });
         Ok(instances.collect())
     }
@@ -129,6 +191,7 @@ impl Bench {
             tokio::time::sleep(LOOK).await;
         }
         self.story.tell(what);
+        self.observe();
         Ok(())
     }
 
@@ -175,18 +238,5 @@ impl Iterator for Rounds {
     fn next(&mut self) -> Option<usize> {
         let number = self.numbers.next()?;
         (number < FEWEST_ROUNDS || self.since.elapsed() < self.budget).then_some(number)
-    }
-}
-
-/// The faults of a cluster as an instance of it holds them: a harness may lack what it claims.
-pub(crate) async fn fault(
-    faults: Option<&Arc<dyn Faults>>,
-    index: usize,
-    cut: bool,
-) -> Result<(), BoxError> {
-    match faults {
-        Some(faults) if cut => faults.cut(index).await,
-        Some(faults) => faults.restore(index).await,
-        None => Err("the harness claims faults, but its cluster has none".into()),
     }
 }

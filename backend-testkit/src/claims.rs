@@ -3,29 +3,38 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What a backend claims, beyond what the contract asks of all.
 ///
 /// A claim that is made is checked. One that is not made leaves the checks that need it out, and
 /// the report says so: they are shown as *not claimed*, never as passed. The default claims
-/// nothing.
+/// nothing beyond what the contract asks of all.
+///
+/// Two things that the contract does ask for can be taken back, by
+/// [`without_order`](Self::without_order) and [`without_drained_close`](Self::without_drained_close):
+/// some engines cannot keep them, and the suite has to know in order to judge the rest. The report
+/// shows it, and the [level](crate::Level) says how far such a backend goes.
 ///
 /// ```
 /// use std::time::Duration;
-/// use backend_testkit::Claims;
+/// use backend_testkit::{Claims, Order};
 ///
 /// let claims = Claims::new()
 ///     .with_health()
 ///     .with_faults()
 ///     .with_capacity(64)
 ///     .with_deadline(Duration::from_secs(10));
-/// assert!(!claims.total_order());
+/// assert_eq!(claims.order(), Order::PerPublisher);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Claims {
-    total_order: bool,
+    order: Order,
+    drained_close: bool,
     health: bool,
     counters: bool,
+    probe: bool,
     faults: bool,
     capacity: Option<usize>,
     exact_gaps: bool,
@@ -33,14 +42,29 @@ pub struct Claims {
     deadline: Duration,
 }
 
+/// In which order envelopes of one topic arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Order {
+    /// In any: clauses O1 and O3 are not kept.
+    None,
+    /// Each publishing instance's in the order of its publishes (clause O1).
+    PerPublisher,
+    /// All publishers' in one order, the same for all subscriptions (clause O2), and each
+    /// publisher's in the order of its publishes.
+    Total,
+}
+
 impl Claims {
-    /// Claims nothing, with a deadline of five seconds.
+    /// Claims what the contract asks of all and no more, with a deadline of five seconds.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            total_order: false,
+            order: Order::PerPublisher,
+            drained_close: true,
             health: false,
             counters: false,
+            probe: false,
             faults: false,
             capacity: None,
             exact_gaps: false,
@@ -52,7 +76,27 @@ impl Claims {
     /// All subscriptions to a topic see the envelopes of all publishers in one order (clause O2).
     #[must_use]
     pub const fn with_total_order(mut self) -> Self {
-        self.total_order = true;
+        self.order = Order::Total;
+        self
+    }
+
+    /// Takes back what clauses O1 and O3 ask for: envelopes of one publisher may overtake each
+    /// other.
+    ///
+    /// The checks on order are then *not claimed*. The others take envelopes in any order, and
+    /// since no sentinel can prove that nothing comes after it, they send several; what they say
+    /// of things that must not arrive is [statistical](crate::Evidence::Statistical).
+    #[must_use]
+    pub const fn without_order(mut self) -> Self {
+        self.order = Order::None;
+        self
+    }
+
+    /// Takes back that the streams of a closed instance are drained first (part of clause C1): what
+    /// had been accepted and not yet read may be gone. They still end.
+    #[must_use]
+    pub const fn without_drained_close(mut self) -> Self {
+        self.drained_close = false;
         self
     }
 
@@ -68,6 +112,14 @@ impl Claims {
     #[must_use]
     pub const fn with_counters(mut self) -> Self {
         self.counters = true;
+        self
+    }
+
+    /// The harness can ask the engine which topics it holds for an instance: its clusters come with
+    /// a [`Probe`](crate::Probe). Leaks at the engine can be seen only where this is claimed.
+    #[must_use]
+    pub const fn with_probe(mut self) -> Self {
+        self.probe = true;
         self
     }
 
@@ -112,10 +164,16 @@ impl Claims {
         self
     }
 
-    /// Whether a total order is claimed.
+    /// In which order envelopes arrive.
     #[must_use]
-    pub const fn total_order(&self) -> bool {
-        self.total_order
+    pub const fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Whether the streams of a closed instance are drained first.
+    #[must_use]
+    pub const fn drained_close(&self) -> bool {
+        self.drained_close
     }
 
     /// Whether health is claimed.
@@ -128,6 +186,12 @@ impl Claims {
     #[must_use]
     pub const fn counters(&self) -> bool {
         self.counters
+    }
+
+    /// Whether the harness can ask the engine for an instance's topics.
+    #[must_use]
+    pub const fn probe(&self) -> bool {
+        self.probe
     }
 
     /// Whether the harness can cut an instance off.
@@ -165,11 +229,24 @@ impl Claims {
         needs.iter().copied().filter(|need| !self.meets(*need)).collect()
     }
 
+    /// A claim as reports show it; `None` where it is not made.
+    pub(crate) fn shown(&self, need: Need) -> Option<String> {
+        let yes = || "yes".to_owned();
+        self.meets(need).then(|| match need {
+            Need::Capacity => self.capacity.map_or_else(yes, |capacity| capacity.to_string()),
+            Need::MaxData => self.max_data.map_or_else(yes, |bytes| format!("{bytes} bytes")),
+            _ => yes(),
+        })
+    }
+
     const fn meets(&self, need: Need) -> bool {
         match need {
-            Need::TotalOrder => self.total_order,
+            Need::Order => !matches!(self.order, Order::None),
+            Need::TotalOrder => matches!(self.order, Order::Total),
+            Need::DrainedClose => self.drained_close,
             Need::Health => self.health,
             Need::Counters => self.counters,
+            Need::Registrations => self.counters || self.probe,
             Need::Faults => self.faults,
             Need::Capacity => self.capacity.is_some(),
             Need::ExactGaps => self.exact_gaps,
@@ -188,12 +265,18 @@ impl Default for Claims {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Need {
+    /// Not [`Claims::without_order`].
+    Order,
     /// [`Claims::with_total_order`].
     TotalOrder,
+    /// Not [`Claims::without_drained_close`].
+    DrainedClose,
     /// [`Claims::with_health`].
     Health,
     /// [`Claims::with_counters`].
     Counters,
+    /// [`Claims::with_counters`] or [`Claims::with_probe`]: either tells what is registered.
+    Registrations,
     /// [`Claims::with_faults`].
     Faults,
     /// [`Claims::with_capacity`].
@@ -204,13 +287,32 @@ pub enum Need {
     MaxData,
 }
 
+impl Need {
+    /// All of them, in the order in which reports show them.
+    pub const ALL: &'static [Self] = &[
+        Self::Order,
+        Self::TotalOrder,
+        Self::DrainedClose,
+        Self::Capacity,
+        Self::ExactGaps,
+        Self::MaxData,
+        Self::Counters,
+        Self::Registrations,
+        Self::Health,
+        Self::Faults,
+    ];
+}
+
 /// The claim in words: `total order`.
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Order => "order",
             Self::TotalOrder => "total order",
+            Self::DrainedClose => "drained close",
             Self::Health => "health",
             Self::Counters => "counters",
+            Self::Registrations => "counters or a probe",
             Self::Faults => "faults",
             Self::Capacity => "capacity",
             Self::ExactGaps => "exact gaps",

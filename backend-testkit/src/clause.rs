@@ -191,6 +191,11 @@ impl Clause {
         Self::ALL.iter().copied().find(|clause| clause.id() == id)
     }
 
+    /// Whether it is about something that must not arrive.
+    pub(crate) const fn forbids(self) -> bool {
+        matches!(self, Self::D2 | Self::D3 | Self::D5 | Self::D7)
+    }
+
     /// Where the whole contract can be read.
     #[must_use]
     pub const fn url(self) -> &'static str {

@@ -23,6 +23,10 @@ pub(crate) enum Kind {
     Broken,
     /// An operation did not come back.
     Hung,
+    /// The harness could not do its part.
+    Harness,
+    /// Nothing was seen that would say anything.
+    Inconclusive,
 }
 
 impl Failure {
@@ -37,6 +41,16 @@ impl Failure {
             seen: "it did not come back".into(),
             clause: None,
         }
+    }
+
+    /// The harness could not do its part.
+    pub(crate) fn harness(expected: impl Into<String>, seen: impl Into<String>) -> Self {
+        Self { kind: Kind::Harness, ..Self::new(expected, seen) }
+    }
+
+    /// The check has not seen what it has to see.
+    pub(crate) fn inconclusive(expected: impl Into<String>, seen: impl Into<String>) -> Self {
+        Self { kind: Kind::Inconclusive, ..Self::new(expected, seen) }
     }
 
     /// Names the clause that this failure breaks, among those of its check.

@@ -28,6 +28,25 @@ pub trait Harness: Send + Sync + 'static {
     /// # Errors
     /// Whatever keeps the instances from being made. It fails the check that asked, with this text.
     async fn cluster(&self, instances: usize) -> Result<Cluster, BoxError>;
+
+    /// The checks that are known to fail, if any: the text of a file that is kept beside the test.
+    ///
+    /// A line for each: the check's name without the backend's, then, after a `#`, why. Such a check
+    /// is run, and shown as a *known failure*. When it passes one day, the run fails until it is
+    /// taken off the list, so a list never outlives its reasons.
+    ///
+    /// ```
+    /// # const LIST: &str = "";
+    /// # trait Mine {
+    /// fn known_failures(&self) -> &str {
+    ///     // In a test: include_str!("known-failures.txt")
+    ///     LIST
+    /// }
+    /// # }
+    /// ```
+    fn known_failures(&self) -> &str {
+        ""
+    }
 }
 
 #[async_trait]
@@ -43,12 +62,23 @@ impl Harness for Box<dyn Harness> {
     async fn cluster(&self, instances: usize) -> Result<Cluster, BoxError> {
         (**self).cluster(instances).await
     }
+
+    fn known_failures(&self) -> &str {
+        (**self).known_failures()
+    }
 }
 
-/// Linked instances, and perhaps a way to cut one off.
+/// Linked instances, and perhaps a way to cut one off, and to look at what the engine holds.
 pub struct Cluster {
     pub(crate) instances: Vec<Arc<dyn Backend>>,
+    pub(crate) means: Means,
+}
+
+/// What a harness can do to, and see of, the instances of a cluster.
+#[derive(Clone, Default)]
+pub(crate) struct Means {
     pub(crate) faults: Option<Arc<dyn Faults>>,
+    pub(crate) probe: Option<Arc<dyn Probe>>,
 }
 
 impl Cluster {
@@ -58,14 +88,22 @@ impl Cluster {
     /// instance (clause C4).
     #[must_use]
     pub fn new(instances: Vec<Arc<dyn Backend>>) -> Self {
-        Self { instances, faults: None }
+        Self { instances, means: Means::default() }
     }
 
     /// The same cluster, with a way to cut an instance off. The claims then say
     /// [`with_faults`](Claims::with_faults).
     #[must_use]
     pub fn with_faults(mut self, faults: impl Faults + 'static) -> Self {
-        self.faults = Some(Arc::new(faults));
+        self.means.faults = Some(Arc::new(faults));
+        self
+    }
+
+    /// The same cluster, with a way to ask the engine what it holds. The claims then say
+    /// [`with_probe`](Claims::with_probe).
+    #[must_use]
+    pub fn with_probe(mut self, probe: impl Probe + 'static) -> Self {
+        self.means.probe = Some(Arc::new(probe));
         self
     }
 }
@@ -74,7 +112,8 @@ impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster")
             .field("instances", &self.instances.len())
-            .field("faults", &self.faults.is_some())
+            .field("faults", &self.means.faults.is_some())
+            .field("probe", &self.means.probe.is_some())
             .finish()
     }
 }
@@ -101,4 +140,21 @@ pub trait Faults: Send + Sync {
     /// # Errors
     /// Whatever keeps it from being restored. It fails the check.
     async fn restore(&self, instance: usize) -> Result<(), BoxError>;
+}
+
+/// Asks the engine what it holds for an instance: the engine's own word on leaks, beside that of the
+/// backend's counters.
+///
+/// Keep no strong handle of an instance in here, as with [`Faults`].
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// For how many topics the engine would send something to the instance with this index: its
+    /// live registrations, such as Redis' `PUBSUB CHANNELS` within the cluster's namespace tells
+    /// for a cluster of which only one instance subscribes.
+    ///
+    /// The checks ask again until the number is right, so it may be behind by a moment.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being known. The check is then in error.
+    async fn topics(&self, instance: usize) -> Result<u64, BoxError>;
 }

@@ -3,18 +3,23 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use backend_core::{
     Backend, BackendStats, Error, HealthAwareBackend, MessageEnvelope, ReconnectCallback,
     Subscription,
 };
 
-use crate::bench::{Bench, fault};
+use crate::bench::Bench;
 use crate::failure::{Explain, Failure, Verified};
+use crate::harness::Means;
 use crate::poll::{Flag, poll_once};
 use crate::reader::Reader;
 use crate::show::{quoted, shown};
 use crate::{Clause, Faults};
+
+/// How often an engine is asked again what it holds.
+const PROBE_AGAIN: Duration = Duration::from_millis(5);
 
 /// A clone is another handle to the same instance.
 #[derive(Clone)]
@@ -22,7 +27,7 @@ pub(crate) struct Instance {
     name: Arc<str>,
     index: usize,
     backend: Arc<dyn Backend>,
-    faults: Option<Arc<dyn Faults>>,
+    means: Means,
     bench: Bench,
 }
 
@@ -31,10 +36,10 @@ impl Instance {
         name: String,
         index: usize,
         backend: Arc<dyn Backend>,
-        faults: Option<Arc<dyn Faults>>,
+        means: Means,
         bench: Bench,
     ) -> Self {
-        Self { name: name.into(), index, backend, faults, bench }
+        Self { name: name.into(), index, backend, means, bench }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -45,8 +50,11 @@ impl Instance {
         self.index
     }
 
-    pub(crate) fn faults(&self) -> Option<Arc<dyn Faults>> {
-        self.faults.clone()
+    /// The harness' way to cut instances off, which there must be where faults are claimed.
+    pub(crate) fn faults(&self) -> Verified<Arc<dyn Faults>> {
+        self.means.faults.clone().ok_or_else(|| {
+            Failure::harness("a cluster with faults, since they are claimed", "one without")
+        })
     }
 
     pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
@@ -152,9 +160,12 @@ impl Instance {
     async fn fault(&self, cut: bool) -> Verified {
         let what =
             format!("{} is {}", self.name, if cut { "cut off" } else { "let back to its bus" });
-        let fault = fault(self.faults.as_ref(), self.index, cut);
+        let faults = self.faults()?;
+        let fault = async {
+            if cut { faults.cut(self.index).await } else { faults.restore(self.index).await }
+        };
         self.operate(what.clone(), fault).await?.map_err(|error| {
-            Failure::new(format!("{what} by the harness"), format!("the error {error}"))
+            Failure::harness(format!("{what} by the harness"), format!("the error {error}"))
         })
     }
 
@@ -214,8 +225,19 @@ impl Instance {
         Ok(self.bench.story().during(format!("{}.stats()", self.name), || observable.stats()))
     }
 
-    /// Waits until the counters say that so many subscriptions and topics are held.
+    /// Waits until so many subscriptions and topics are held, by the backend's counters and by the
+    /// engine itself: by whichever is claimed.
     pub(crate) async fn until_held(&self, subscriptions: u64, topics: u64) -> Verified {
+        if self.bench.claims().counters() {
+            self.until_counted(subscriptions, topics).await?;
+        }
+        if self.bench.claims().probe() {
+            self.until_registered(topics).await?;
+        }
+        Ok(())
+    }
+
+    async fn until_counted(&self, subscriptions: u64, topics: u64) -> Verified {
         self.stats()?;
         let mut last = BackendStats::default();
         let what = format!(
@@ -230,6 +252,30 @@ impl Instance {
             seen: format!("{} subscriptions to {} topics", last.subscriptions, last.topics),
             ..failure
         })
+    }
+
+    async fn until_registered(&self, topics: u64) -> Verified {
+        let probe = self.means.probe.clone().ok_or_else(|| {
+            Failure::harness("a cluster with a probe, since one is claimed", "one without")
+        })?;
+        let what = format!("the engine holds {topics} topics for {}", self.name);
+        let since = Instant::now();
+        loop {
+            let asked = self.bench.within(what.clone(), probe.topics(self.index)).await?;
+            let held = asked.map_err(|error| {
+                Failure::harness(format!("the probe asks whether {what}"), error.to_string())
+            })?;
+            if held == topics {
+                self.bench.story().tell(what);
+                self.bench.observe();
+                return Ok(());
+            }
+            if since.elapsed() > self.bench.deadline() {
+                let seen = format!("{held}, after {:?}", self.bench.deadline());
+                return Err(Failure::new(what, seen));
+            }
+            tokio::time::sleep(PROBE_AGAIN).await;
+        }
     }
 
     /// Polls `operation` up to `polls` times and drops it. `Some` if it was ready by then.
@@ -265,8 +311,9 @@ impl Instance {
     ) -> Verified<Result<T, E>> {
         self.bench.story().tell(what.clone());
         let result = self.bench.within(what, operation).await?;
-        if let Err(error) = &result {
-            self.bench.story().tell(format!("     … the error {error:?}"));
+        match &result {
+            Ok(_) => self.bench.observe(),
+            Err(error) => self.bench.story().tell(format!("     … the error {error:?}")),
         }
         Ok(result)
     }

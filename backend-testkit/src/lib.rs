@@ -81,13 +81,17 @@ mod clause;
 mod failure;
 mod harness;
 mod instance;
+mod known;
+mod level;
 mod message;
 mod notes;
 mod panics;
 mod poll;
 mod reader;
 mod registry;
+mod report;
 mod runner;
+mod seed;
 mod show;
 mod story;
 mod suite;
@@ -95,12 +99,14 @@ mod verdict;
 
 pub use backend_core::{BoxError, async_trait};
 pub use check::Check;
-pub use claims::{Claims, Need};
+pub use claims::{Claims, Need, Order};
 pub use clause::Clause;
-pub use harness::{Cluster, Faults, Harness};
+pub use harness::{Cluster, Faults, Harness, Probe};
+pub use level::Level;
 pub use registry::{checks, checks_of};
+pub use report::{Report, ReportError, Tally, matrix};
 pub use suite::{Suite, run};
-pub use verdict::{Report, Verdict};
+pub use verdict::{Evidence, Outcome, Verdict};
 
 /// Compiles the README's example.
 #[cfg(doctest)]

@@ -4,12 +4,14 @@
 use std::fmt::Write;
 
 use crate::failure::Failure;
+use crate::seed::SEED;
 use crate::story::Story;
 use crate::{Check, Harness, Need};
 
 pub(crate) fn failure(
     harness: &dyn Harness,
     check: &Check,
+    seed: u64,
     failure: &Failure,
     story: &Story,
     panicked: &[String],
@@ -30,7 +32,8 @@ pub(crate) fn failure(
     for line in story.lines() {
         let _ = writeln!(text, "{line}");
     }
-    let _ = write!(text, "again:    {}", again(&format!("{}::{}", harness.name(), check.name)));
+    let name = format!("{}::{}", harness.name(), check.name);
+    let _ = write!(text, "again:    {SEED}={seed} {}", again(&name));
     text
 }
 

@@ -16,12 +16,15 @@ const ENDLESS: usize = 500_000;
 pub(crate) struct Reader {
     name: String,
     subscription: Subscription,
+    /// What has come while another envelope was waited for, where no order is claimed. Each has to
+    /// be asked for in the end.
+    early: Vec<MessageEnvelope>,
     bench: Bench,
 }
 
 impl Reader {
     pub(crate) fn new(name: String, subscription: Subscription, bench: Bench) -> Self {
-        Self { name, subscription, bench }
+        Self { name, subscription, early: Vec::new(), bench }
     }
 
     /// Tells this subscription from others to the same topic.
@@ -44,23 +47,57 @@ impl Reader {
 
     /// The next event, or the end; `wanted` says what is being waited for.
     pub(crate) async fn next(&mut self, wanted: &str) -> Verified<Option<Event>> {
-        let Self { name, subscription, bench } = self;
+        if !self.early.is_empty() {
+            return Ok(Some(Event::Message(self.early.remove(0))));
+        }
+        self.read(wanted).await
+    }
+
+    async fn read(&mut self, wanted: &str) -> Verified<Option<Event>> {
+        let Self { name, subscription, bench, early } = self;
         let what = format!("{name} gets {wanted}");
         let read = bench.within(what.clone(), subscription.recv()).await;
-        let event =
-            read.map_err(|_| Failure::new(what, format!("nothing within {:?}", bench.deadline())))?;
+        let event = read.map_err(|_| {
+            let mut seen = format!("nothing within {:?}", bench.deadline());
+            if !early.is_empty() {
+                seen += &format!(" besides {}", show::all(early));
+            }
+            Failure::new(what, seen)
+        })?;
+        bench.observe();
         bench.story().tell(format!("{name} gets {}", show::event(event.as_ref())));
         Ok(event)
     }
 
-    /// The next event is the message with this data.
-    pub(crate) async fn expect(&mut self, data: &str) -> Verified {
-        let seen = self.message(&quoted(data)).await?;
-        let expected = MessageEnvelope::new(self.topic(), data.to_owned());
-        if seen.data() == expected.data() && seen.topic() == expected.topic() {
+    /// The next message, which has to be the one that is asked for: next in line where order is
+    /// claimed, and wherever it stands where none is.
+    async fn find(
+        &mut self,
+        wanted: &str,
+        gaps_may_come: bool,
+        is_it: impl Fn(&MessageEnvelope) -> bool,
+    ) -> Verified {
+        if let Some(index) = self.early.iter().position(&is_it) {
+            self.early.remove(index);
             return Ok(());
         }
-        self.unexpected(&quoted(data), Some(&Event::Message(seen)))
+        loop {
+            match self.read(wanted).await? {
+                Some(Event::Message(envelope)) if is_it(&envelope) => return Ok(()),
+                Some(Event::Message(envelope)) if self.bench.is_unordered() => {
+                    self.early.push(envelope);
+                }
+                Some(Event::Gap(_)) if gaps_may_come => {}
+                other => return self.unexpected(wanted, other.as_ref()),
+            }
+        }
+    }
+
+    /// The next event is the message with this data.
+    pub(crate) async fn expect(&mut self, data: &str) -> Verified {
+        let topic = self.topic();
+        let is_it = |seen: &MessageEnvelope| seen.data() == data && seen.topic() == topic;
+        self.find(&quoted(data), false, is_it).await
     }
 
     /// The next events are the messages with these data, in this order.
@@ -76,20 +113,17 @@ impl Reader {
 
     /// The next message is the one with this data; gaps before it are passed over.
     pub(crate) async fn expect_past_gaps(&mut self, data: &str) -> Verified {
-        loop {
-            match self.next(&quoted(data)).await? {
-                Some(Event::Gap(_)) => {}
-                Some(Event::Message(envelope)) if envelope.data() == data.as_bytes() => {
-                    return Ok(());
-                }
-                other => return self.unexpected(&quoted(data), other.as_ref()),
-            }
-        }
+        self.find(&quoted(data), true, |seen| seen.data() == data).await
     }
 
     /// The next event is this envelope in every field.
     pub(crate) async fn expect_envelope(&mut self, expected: &MessageEnvelope) -> Verified {
-        let seen = self.message(&show::shown(expected)).await?;
+        let wanted = show::shown(expected);
+        if self.bench.is_unordered() {
+            let is_it = |seen: &MessageEnvelope| show::difference(expected, seen).is_empty();
+            return self.find(&wanted, false, is_it).await;
+        }
+        let seen = self.message(&wanted).await?;
         let difference = show::difference(expected, &seen);
         ensure(
             difference.is_empty(),
@@ -154,6 +188,11 @@ impl Reader {
         Ok(events)
     }
 
+    /// Whatever it has got besides is none of the check's business.
+    pub(crate) fn forget_early(&mut self) {
+        self.early.clear();
+    }
+
     /// Polls once with this waker: an event, the end, or nothing yet.
     pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Option<Event>> {
         let mut cx = Context::from_waker(waker);
@@ -192,6 +231,15 @@ impl Reader {
 
     pub(crate) fn unexpected<T>(&self, wanted: &str, seen: Option<&Event>) -> Verified<T> {
         Err(Failure::new(format!("{} gets {wanted}", self.name), show::event(seen)))
+    }
+}
+
+/// What has come and was never asked for must not have come.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.early.is_empty() {
+            self.bench.leave_over(format!("{} got {}, too", self.name, show::all(&self.early)));
+        }
     }
 }
 

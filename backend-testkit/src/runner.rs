@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::bench::Bench;
 use crate::failure::{Failure, Kind, Verified};
 use crate::story::Story;
-use crate::{Check, Claims, Harness, Report, Verdict, message, panics};
+use crate::{Check, Claims, Clause, Evidence, Harness, Outcome, Verdict, message, panics, seed};
 
 /// Threads of a check's runtime. More than one, so that a backend that blocks one of them is
 /// noticed by the others.
@@ -35,43 +35,79 @@ enum Ended {
 pub(crate) fn run(
     harness: &Arc<dyn Harness>,
     claims: &Arc<Claims>,
+    seed: u64,
     check: &'static Check,
-) -> Report {
+) -> Outcome {
     let since = Instant::now();
     let missing = claims.missing(check.needs);
     let verdict = if missing.is_empty() {
         panics::watch();
-        verdict(harness, claims, check)
+        verdict(harness, claims, seed, check)
     } else {
         Verdict::NotClaimed(message::not_claimed(&missing))
     };
-    Report { check, verdict, took: since.elapsed() }
+    Outcome { check, verdict, took: since.elapsed() }
 }
 
-fn verdict(harness: &Arc<dyn Harness>, claims: &Arc<Claims>, check: &'static Check) -> Verdict {
+fn verdict(
+    harness: &Arc<dyn Harness>,
+    claims: &Arc<Claims>,
+    seed: u64,
+    check: &'static Check,
+) -> Verdict {
     let run = RUNS.fetch_add(1, Ordering::Relaxed);
     let story = Story::new();
-    let bench = Bench::new(Arc::clone(harness), Arc::clone(claims), story.clone());
-    let ended = on_its_own_thread(run, check, bench, &story, claims.deadline());
+    let seed_of_check = seed::of_check(seed, check.name);
+    let bench =
+        Bench::new(Arc::clone(harness), Arc::clone(claims), story.clone(), seed_of_check);
+    let ended = on_its_own_thread(run, check, bench.clone(), &story, claims.deadline());
     let panicked = panics::noted(run);
-    let failure = match ended {
-        Ok(Ended::Verified(Ok(()))) if panicked.is_empty() => return Verdict::Passed,
-        Ok(Ended::Verified(Ok(()))) => {
-            Failure::new("no panic in the backend", "a panic, see below")
+    let failure = match judge(ended, &bench, panicked.is_empty()) {
+        Ok(()) if bench.is_unordered() && is_about_absence(check, &bench) => {
+            return Verdict::Passed(Evidence::Statistical);
         }
-        Ok(Ended::Verified(Err(failure))) => failure,
-        Ok(Ended::Panicked(text)) if text.contains(panics::DELIBERATE) => {
-            let expected = "a panic of a callback is caught by the backend";
-            Failure::new(expected, "it came out of the operation that ran the callback")
-        }
-        Ok(Ended::Panicked(text)) => Failure::new("no panic", format!("a panic: {text}")),
+        Ok(()) => return Verdict::Passed(Evidence::Certain),
         Err(failure) => failure,
     };
-    let text = message::failure(&**harness, check, &failure, &story, &panicked);
+    let text = message::failure(&**harness, check, seed, &failure, &story, &panicked);
     match failure.kind {
         Kind::Broken => Verdict::Failed(text),
         Kind::Hung => Verdict::TimedOut(text),
+        Kind::Harness => Verdict::Errored(text),
+        Kind::Inconclusive => Verdict::Inconclusive(text),
     }
+}
+
+/// What the end of a check means.
+fn judge(ended: Result<Ended, Failure>, bench: &Bench, quiet: bool) -> Verified {
+    match ended? {
+        Ended::Verified(Err(failure)) => Err(failure),
+        Ended::Panicked(text) if text.contains(panics::DELIBERATE) => {
+            let expected = "a panic of a callback is caught by the backend";
+            Err(Failure::new(expected, "it came out of the operation that ran the callback"))
+        }
+        Ended::Panicked(text) => Err(Failure::new("no panic", format!("a panic: {text}"))),
+        Ended::Verified(Ok(())) if !quiet => {
+            Err(Failure::new("no panic in the backend", "a panic, see below"))
+        }
+        Ended::Verified(Ok(())) => {
+            let leftovers = bench.leftovers();
+            if !leftovers.is_empty() {
+                let expected = "every subscription gets what it has to get, and nothing besides";
+                return Err(Failure::new(expected, leftovers.join("; ")));
+            }
+            if !bench.has_observed() {
+                let expected = "something that the backend does to be seen";
+                return Err(Failure::inconclusive(expected, "nothing: the check says nothing"));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Whether the check says that something does not arrive.
+fn is_about_absence(check: &Check, bench: &Bench) -> bool {
+    bench.is_statistical() || check.clauses.iter().copied().any(Clause::forbids)
 }
 
 /// Runs the check to its end, or until it is stuck.
@@ -102,7 +138,10 @@ fn on_its_own_thread(
                 }
             }
             Err(error) => {
-                Ended::Verified(Err(Failure::new("a runtime can be started", error.to_string())))
+                Ended::Verified(Err(Failure::harness(
+                "a runtime can be started",
+                error.to_string(),
+            )))
             }
         };
         let _ = ended.send(outcome);
@@ -110,7 +149,7 @@ fn on_its_own_thread(
     std::thread::Builder::new()
         .name(name)
         .spawn(body)
-        .map_err(|error| Failure::new("a thread can be started", error.to_string()))?;
+        .map_err(|error| Failure::harness("a thread can be started", error.to_string()))?;
 
     // Waits have the deadline themselves, and end by it, unless the backend blocks the thread.
     let (stuck_after, longest) = (deadline * 3 + Duration::from_secs(1), deadline * 60);

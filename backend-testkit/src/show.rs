@@ -40,6 +40,15 @@ fn data(envelope: &MessageEnvelope) -> String {
     }
 }
 
+/// The data of some envelopes.
+pub(crate) fn all(envelopes: &[MessageEnvelope]) -> String {
+    let mut all: Vec<String> = envelopes.iter().take(5).map(data).collect();
+    if envelopes.len() > all.len() {
+        all.push(format!("{} more", envelopes.len() - all.len()));
+    }
+    all.join(", ")
+}
+
 /// What a read gave.
 pub(crate) fn event(event: Option<&Event>) -> String {
     match event {

@@ -12,7 +12,7 @@ fn every_broken_backend_fails_at_the_check_that_names_its_fault() {
     let mut uncaught = Vec::new();
     for specimen in broken::specimens() {
         let suite = Suite::new(specimen.harness(DEADLINE));
-        let verdict = suite.verdict_of(specimen.caught_by()).map(|report| report.verdict);
+        let verdict = suite.outcome_of(specimen.caught_by()).map(|outcome| outcome.verdict);
         match verdict {
             Some(Verdict::Failed(message) | Verdict::TimedOut(message)) => {
                 let check = specimen.caught_by();
@@ -57,12 +57,13 @@ fn a_jittery_backend_passes_everything() {
 }
 
 fn passes_everything(suite: &Suite) {
-    let reports = suite.verdicts();
-    assert_eq!(reports.len(), checks().count());
-    let failed: Vec<_> = reports
+    let report = suite.report();
+    assert_eq!(report.outcomes.len(), checks().count());
+    let failed: Vec<_> = report
+        .outcomes
         .iter()
-        .filter(|report| !report.verdict.is_passed())
-        .map(|report| format!("{}: {}", report.check.name(), report.verdict))
+        .filter(|outcome| !outcome.verdict.is_passed())
+        .map(|outcome| format!("{}: {}", outcome.check.name(), outcome.verdict))
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }

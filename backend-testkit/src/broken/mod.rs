@@ -9,8 +9,8 @@
 //!
 //! let echo = broken::specimens().find(|specimen| specimen.name() == "echo").expect("it is there");
 //! let suite = Suite::new(echo.harness(Duration::from_secs(1)));
-//! let report = suite.verdict_of(echo.caught_by()).expect("there is such a check");
-//! assert!(report.verdict.is_failure());
+//! let outcome = suite.outcome_of(echo.caught_by()).expect("there is such a check");
+//! assert!(outcome.verdict.is_failure());
 //! ```
 
 mod buffer;

@@ -16,7 +16,7 @@ pub(crate) const CHECKS: &[Check] = &[
         "cancel",
         a_dropped_subscribe_leaves_no_registration,
         [X1],
-        [Counters],
+        [Registrations],
         "Dropping a subscribe future, polled any number of times, leaves no subscription."
     ),
     check!(
@@ -30,7 +30,7 @@ pub(crate) const CHECKS: &[Check] = &[
         "cancel",
         many_dropped_subscribes_leave_nothing,
         [X1],
-        [Counters],
+        [Registrations],
         "A thousand dropped subscribes leave nothing behind."
     ),
     check!(

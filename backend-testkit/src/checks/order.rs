@@ -14,49 +14,49 @@ pub(crate) const CHECKS: &[Check] = &[
         "order",
         first_in_first_out,
         [O1],
-        [],
+        [Order],
         "A burst of one publisher arrives in its order, at readers early and late."
     ),
     check!(
         "order",
         first_in_first_out_while_being_read,
         [O1],
-        [],
+        [Order],
         "So it does while a reader takes it as it comes."
     ),
     check!(
         "order",
         first_in_first_out_on_interleaved_topics,
         [O1],
-        [],
+        [Order],
         "Publishing to several topics in turn keeps the order of each."
     ),
     check!(
         "order",
         first_in_first_out_across_tasks,
         [O1],
-        [],
+        [Order],
         "The instance counts, and not the task that publishes."
     ),
     check!(
         "order",
         first_in_first_out_of_each_publisher,
         [O1],
-        [],
+        [Order],
         "Publishers that are active at once each keep their own order."
     ),
     check!(
         "order",
         first_in_first_out_with_mixed_fields,
         [O1],
-        [],
+        [Order],
         "Scope, id and ttl do not let an envelope overtake another."
     ),
     check!(
         "order",
         first_in_first_out_with_mixed_sizes,
         [O1],
-        [MaxData],
+        [Order, MaxData],
         "Small envelopes do not overtake large ones."
     ),
     check!(

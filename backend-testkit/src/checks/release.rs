@@ -10,35 +10,35 @@ pub(crate) const CHECKS: &[Check] = &[
         "release",
         a_dropped_subscription_is_released,
         [U4],
-        [Counters],
+        [Registrations],
         "Dropping a subscription on a quiet topic releases it and its topic."
     ),
     check!(
         "release",
         one_of_several_is_released,
         [U4, U3],
-        [Counters],
+        [Registrations],
         "Dropping one of several releases that one, and the topic with the last."
     ),
     check!(
         "release",
         a_dropped_subscription_with_a_backlog_is_released,
         [U4],
-        [Counters],
+        [Registrations],
         "So does dropping one that has unread messages."
     ),
     check!(
         "release",
         a_dropped_half_read_subscription_is_released,
         [U4, X3],
-        [Counters],
+        [Registrations],
         "So does dropping one that a reader was blocked in."
     ),
     check!(
         "release",
         released_outside_any_runtime,
         [U4],
-        [Counters],
+        [Registrations],
         "So does dropping it on a thread that has no runtime."
     ),
     check!(
@@ -52,17 +52,17 @@ pub(crate) const CHECKS: &[Check] = &[
         "release",
         churn_leaves_nothing,
         [U4],
-        [Counters],
+        [Registrations],
         "Thousands of subscriptions to fresh topics leave nothing behind."
     ),
     check!(
         "release",
         unsubscribe_releases,
         [U1, U4],
-        [Counters],
+        [Registrations],
         "Unsubscribing releases the subscriptions and the topic."
     ),
-    check!("release", close_releases, [C1, U4], [Counters], "Closing releases all subscriptions."),
+    check!("release", close_releases, [C1, U4], [Registrations], "Closing releases all subscriptions."),
     check!(
         "release",
         dropping_the_last_handle_ends_the_streams,
