@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::directory::Directory;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, OnRelease};
 use crate::sync::{AtomicU64, Ordering};
 
 /// How many envelopes a topic keeps for its slowest reader, unless told otherwise.
@@ -43,9 +43,47 @@ impl Bus {
     /// A new participant, linked to all others of this bus.
     #[must_use]
     pub fn attach(&self) -> Endpoint {
+        self.endpoint(None)
+    }
+
+    /// As [`attach`](Self::attach), for the endpoint of a backend over an engine: it is told when
+    /// a topic's subscription at the engine is needed no more.
+    ///
+    /// `on_release` is called with the topic's name each time the last open subscription of the
+    /// endpoint to it has gone, dropped or unsubscribed; [`close`](Endpoint::close) calls nothing.
+    /// It runs on the thread that let go, which may be in no runtime, with no lock held. It must
+    /// return at once: put the name into a set and wake a task. Somebody may have subscribed again
+    /// by the time that task looks: [`Endpoint::is_subscribed`] tells.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use backend_fanout::Bus;
+    ///
+    /// let released = Arc::new(Mutex::new(Vec::new()));
+    /// let names = Arc::clone(&released);
+    /// let users = Bus::new().attach_with_release(move |topic| {
+    ///     names.lock().unwrap().push(topic.to_owned());
+    /// });
+    ///
+    /// let (first, second) = (users.subscribe("orders")?, users.subscribe("orders")?);
+    /// drop(first);
+    /// assert!(released.lock().unwrap().is_empty() && users.is_subscribed("orders"));
+    /// drop(second);
+    /// assert_eq!(*released.lock().unwrap(), ["orders"]);
+    /// # Ok::<(), backend_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn attach_with_release(
+        &self,
+        on_release: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Endpoint {
+        self.endpoint(Some(Box::new(on_release)))
+    }
+
+    fn endpoint(&self, on_release: Option<OnRelease>) -> Endpoint {
         // Relaxed: the number need only be its own.
         let id = self.next_endpoint.fetch_add(1, Ordering::Relaxed);
-        Endpoint::new(self.clone(), id)
+        Endpoint::new(self.clone(), id, on_release)
     }
 
     /// How many topics somebody subscribes to now, over all endpoints.

@@ -59,19 +59,25 @@ pub(crate) struct Local {
     /// The topics with an open subscription of this endpoint.
     topics: Mutex<HashMap<Arc<str>, Arc<Topic>>>,
     pub(crate) counters: Counters,
+    /// Called with no lock held, after a topic has left `topics`.
+    on_release: Option<OnRelease>,
 }
+
+/// See [`Bus::attach_with_release`].
+pub(crate) type OnRelease = Box<dyn Fn(&str) + Send + Sync>;
 
 const UP: u8 = 0;
 const SUSPENDED_LINK: u8 = 1;
 const CLOSED: u8 = 2;
 
 impl Endpoint {
-    pub(crate) fn new(bus: Bus, id: EndpointId) -> Self {
+    pub(crate) fn new(bus: Bus, id: EndpointId, on_release: Option<OnRelease>) -> Self {
         let local = Local {
             id,
             link: AtomicU8::new(UP),
             topics: Mutex::new(HashMap::new()),
             counters: Counters::default(),
+            on_release,
         };
         Self { bus, local: Arc::new(local) }
     }
@@ -148,6 +154,7 @@ impl Endpoint {
             }
         };
         wakers.wake();
+        self.local.released(topic);
         Ok(())
     }
 
@@ -229,6 +236,12 @@ impl Endpoint {
         lock(&self.local.topics).keys().map(Arc::clone).collect()
     }
 
+    /// Whether this endpoint has an open subscription to `topic`.
+    #[must_use]
+    pub fn is_subscribed(&self, topic: &str) -> bool {
+        lock(&self.local.topics).contains_key(topic)
+    }
+
     /// What this endpoint has counted. `connected` is true while it is neither suspended nor
     /// closed.
     #[must_use]
@@ -275,13 +288,23 @@ impl Local {
         }
     }
 
-    /// The endpoint's last subscription to `topic` has gone, unless a new one came meanwhile.
-    pub(crate) fn forget(&self, topic: &Arc<Topic>) {
+    /// The endpoint's last subscription to `topic` has gone, unless a new one came meanwhile: says
+    /// whether it has.
+    pub(crate) fn forget(&self, topic: &Arc<Topic>) -> bool {
         let mut topics = lock(&self.topics);
         let is_this = topics.get(&topic.name).is_some_and(|known| Arc::ptr_eq(known, topic));
-        if is_this && !topic.has(self.id) {
+        let gone = is_this && !topic.has(self.id);
+        if gone {
             topics.remove(&topic.name);
             give_back_room(&mut topics);
+        }
+        gone
+    }
+
+    /// Tells that a topic has left `topics`; called with no lock held.
+    pub(crate) fn released(&self, topic: &str) {
+        if let Some(on_release) = &self.on_release {
+            on_release(topic);
         }
     }
 }

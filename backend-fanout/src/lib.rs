@@ -12,7 +12,8 @@
 //! * Inside one process, an instance *is* an endpoint: that is `backend-memory`, whole.
 //! * Over an engine, each instance has a bus of its own with two endpoints: users subscribe at
 //!   one, and the task that reads from the engine publishes at the other. What the engine lost is
-//!   told with [`Endpoint::gap`].
+//!   told with [`Endpoint::gap`], an outage with [`Endpoint::suspend`] and [`Endpoint::resume`];
+//!   [`Bus::attach_with_release`] tells when a topic's subscription at the engine may go.
 //! * [`Health`] keeps the callbacks of `HealthAwareBackend`.
 //!
 //! ```

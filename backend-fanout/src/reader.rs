@@ -83,8 +83,11 @@ impl Drop for Reader {
             self.local.counters.ended(1);
         }
         if left.endpoint_gone {
-            self.local.forget(&self.topic);
+            let forgotten = self.local.forget(&self.topic);
             self.directory.retire(&self.topic);
+            if forgotten {
+                self.local.released(&self.topic.name);
+            }
         }
     }
 }
