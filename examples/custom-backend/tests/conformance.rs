@@ -1,0 +1,76 @@
+//! The backend against the whole suite, over a relay process of its own for every cluster.
+
+mod support;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backend_core::Backend;
+use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, async_trait};
+use custom_backend::frame::MAX_FRAME;
+use custom_backend::{Options, RelayBackend};
+
+use support::proxy::{Proxy, Wire};
+use support::relay::Relay;
+
+struct Custom;
+
+const OPTIONS: Options = Options { capacity: 64, heartbeat: Duration::from_secs(1) };
+
+/// Room in a frame for what is not data: a topic of 1 KiB and all the rest.
+const BESIDE_THE_DATA: usize = 2 * 1024;
+
+#[async_trait]
+impl Harness for Custom {
+    fn name(&self) -> &str {
+        "custom"
+    }
+
+    fn claims(&self) -> Claims {
+        Claims::new()
+            .with_total_order()
+            .with_health()
+            .with_counters()
+            .with_faults()
+            .with_capacity(OPTIONS.capacity)
+            .with_exact_gaps()
+            .with_max_data(MAX_FRAME - BESIDE_THE_DATA)
+    }
+
+    async fn cluster(&self, instances: usize) -> Result<Cluster, BoxError> {
+        let relay = Relay::start().await?;
+        let mut wires = Vec::new();
+        let mut backends = Vec::new();
+        for _ in 0..instances {
+            let wire = Proxy::to(relay.address).await?;
+            let backend = RelayBackend::connect_with(wire.address.to_string(), OPTIONS).await?;
+            wires.push(wire);
+            backends.push(Arc::new(backend) as Arc<dyn Backend>);
+        }
+        Ok(Cluster::new(backends).with_faults(Wires { wires, _relay: relay }))
+    }
+}
+
+/// Cuts the wire between an instance and the relay, which ends with the cluster.
+struct Wires {
+    wires: Vec<Proxy>,
+    _relay: Relay,
+}
+
+#[async_trait]
+impl Faults for Wires {
+    async fn cut(&self, instance: usize) -> Result<(), BoxError> {
+        self.wires[instance].set(Wire::Cut).await;
+        Ok(())
+    }
+
+    async fn restore(&self, instance: usize) -> Result<(), BoxError> {
+        self.wires[instance].set(Wire::Whole).await;
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    backend_testkit::run(Custom)
+}
