@@ -23,11 +23,8 @@ pub(crate) enum Kind {
 }
 
 /// Packages that are not published, and so need not be fit for it: their names and folders.
-const UNPUBLISHED: [(&str, &str); 3] = [
-    ("examples", "examples"),
-    ("custom-backend", "examples/custom-backend"),
-    ("xtask", "xtask"),
-];
+const UNPUBLISHED: [(&str, &str); 3] =
+    [("examples", "examples"), ("custom-backend", "examples/custom-backend"), ("xtask", "xtask")];
 
 /// Every step.
 ///

@@ -25,10 +25,13 @@ use crate::supervisor::{Shared, supervise};
 pub struct Options {
     /// How many envelopes a topic keeps for a reader that has not taken them.
     pub capacity: usize,
-    /// How often the relay is asked for a sign of life. After two without one, the connection
-    /// counts as lost; an operation waits that long at most.
+    /// How often the relay is asked for a sign of life, from 10 ms to 20 s. After two without one,
+    /// the connection counts as lost; an operation waits that long at most.
     pub heartbeat: Duration,
 }
+
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(20);
 
 impl Default for Options {
     fn default() -> Self {
@@ -41,6 +44,7 @@ impl Default for Options {
 /// Dropping it closes it; [`close`](Backend::close) waits until its task has ended, too.
 pub struct RelayBackend {
     shared: Arc<Shared>,
+    instance: Uuid,
     tasks: TaskTracker,
     sent: AtomicU64,
 }
@@ -60,12 +64,12 @@ impl RelayBackend {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(address: impl Into<String>, options: Options) -> Result<Self> {
-        let Options { capacity, heartbeat } = options;
+        let heartbeat = options.heartbeat.clamp(SHORTEST, LONGEST);
         let (address, instance) = (address.into(), Uuid::new_v4());
         let opened = Connection::open(&address, instance, heartbeat).await;
         let connection = opened.map_err(Error::unavailable)?;
 
-        let bus = Bus::with_capacity(capacity);
+        let bus = Bus::with_capacity(options.capacity);
         let released = Arc::new(Released::default());
         let releases = Arc::clone(&released);
         let shared = Arc::new(Shared {
@@ -73,16 +77,19 @@ impl RelayBackend {
             engine: bus.attach(),
             released,
             health: Health::new(),
-            link: watch::Sender::new(None),
+            link: watch::Sender::new(Some(connection.link())),
             stop: CancellationToken::new(),
             heartbeat,
         });
-        let backend = Self { shared, tasks: TaskTracker::new(), sent: AtomicU64::new(0) };
-        let shared = Arc::clone(&backend.shared);
-        backend.tasks.spawn(supervise(shared, address, instance, connection));
-        let mut link = backend.shared.link.subscribe();
-        link.wait_for(Option::is_some).await.map_err(Error::unavailable)?;
-        Ok(backend)
+        let tasks = TaskTracker::new();
+        tasks.spawn(supervise(Arc::clone(&shared), address, instance, connection));
+        Ok(Self { shared, instance, tasks, sent: AtomicU64::new(0) })
+    }
+
+    /// The id by which the relay knows this instance.
+    #[must_use]
+    pub fn instance(&self) -> Uuid {
+        self.instance
     }
 
     /// Hands a request over, to be answered.

@@ -5,6 +5,7 @@
 //! of their steps between two `await`s is undivided; the release of a topic relies on that.
 
 use std::collections::{HashSet, VecDeque};
+use std::convert::Infallible;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub(crate) type Link = mpsc::Sender<Call>;
 pub(crate) struct Connection {
     incoming: Incoming,
     outgoing: Outgoing,
+    link: Link,
+    calls: mpsc::Receiver<Call>,
 }
 
 impl Connection {
@@ -74,26 +77,32 @@ impl Connection {
         let hello = frame::encode_request(&hello).map_err(io::Error::other)?;
         frame::send(&mut outgoing, [hello]).await?;
         match next(&mut incoming).await? {
-            Reply::Done => Ok(Self { incoming, outgoing }),
-            Reply::Message(_) => Err(frame::invalid("a message before the hello was answered")),
+            Reply::Done => {
+                let (link, calls) = mpsc::channel(QUEUE);
+                Ok(Self { incoming, outgoing, link, calls })
+            }
+            _ => Err(frame::invalid("something before the hello was answered")),
         }
     }
 
-    /// Carries requests and messages until the connection is lost; gives back why.
-    pub(crate) async fn carry(self, shared: &Shared) -> io::Error {
-        let (link, calls) = mpsc::channel(QUEUE);
+    /// Where requests for it are handed in.
+    pub(crate) fn link(&self) -> Link {
+        self.link.clone()
+    }
+
+    /// Carries requests and messages until the connection is lost; the error says why.
+    pub(crate) async fn carry(self, shared: &Shared) -> io::Result<Infallible> {
         let pending = Pending::default();
-        let lost = tokio::select! {
-            lost = write(self.outgoing, calls, &pending, shared) => lost,
+        tokio::select! {
+            lost = write(self.outgoing, self.calls, &pending, shared) => lost,
             lost = read(self.incoming, &pending, shared) => lost,
-            lost = go_live(link, shared) => lost,
-        };
-        lost.err().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())
+            lost = go_live(self.link, shared) => lost,
+        }
     }
 }
 
 /// Subscribes to every topic again; when all are answered, ends the outage.
-async fn go_live(link: Link, shared: &Shared) -> io::Result<()> {
+async fn go_live(link: Link, shared: &Shared) -> io::Result<Infallible> {
     let mut answers = Vec::new();
     for topic in shared.users.topics() {
         let frame = frame::encode_request(&Request::Subscribe(topic.to_string()));
@@ -116,7 +125,7 @@ async fn write(
     mut calls: mpsc::Receiver<Call>,
     pending: &Pending,
     shared: &Shared,
-) -> io::Result<()> {
+) -> io::Result<Infallible> {
     let ping = frame::encode_request(&Request::Ping).map_err(io::Error::other)?;
     let mut heartbeat = time::interval(shared.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -145,13 +154,18 @@ async fn write(
 }
 
 /// Reads what the relay sends: messages for the fan-out, and answers.
-async fn read(mut incoming: Incoming, pending: &Pending, shared: &Shared) -> io::Result<()> {
+async fn read(
+    mut incoming: Incoming,
+    pending: &Pending,
+    shared: &Shared,
+) -> io::Result<Infallible> {
     loop {
         match timeout(shared.heartbeat * PATIENCE, next(&mut incoming)).await?? {
             Reply::Message(envelope) => {
                 // Refused only when the instance has closed, and nobody is there to miss it.
                 let _ = shared.engine.publish(envelope);
             }
+            Reply::Topics(_) => return Err(frame::invalid("an answer to no question of ours")),
             Reply::Done => match pending.pop() {
                 None => return Err(frame::invalid("an answer that nobody has asked for")),
                 Some(Answer::Done(answer)) => drop(answer.send(())),

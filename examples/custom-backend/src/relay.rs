@@ -93,6 +93,7 @@ async fn read(incoming: &mut Incoming, seat: &Seat) -> io::Result<()> {
                 seat.act(|state| state.publish(instance, &topic, &message));
             }
             Request::Ping => seat.act(|_| {}),
+            Request::Topics(of) => seat.tell_topics(of)?,
             Request::Hello { .. } => {
                 return Err(frame::invalid("a second hello"));
             }
@@ -173,6 +174,16 @@ impl Seat {
             request(state);
             state.send(self.instance, self.relay.done.clone());
         }
+    }
+
+    fn tell_topics(&self, of: Uuid) -> io::Result<()> {
+        let state = &mut *self.relay.lock();
+        let topics = state.instances.get(&of).map_or(0, |known| known.topics.len() as u64);
+        if state.is_seated(self) {
+            let answer = frame::encode(&Reply::Topics(topics)).map_err(io::Error::other)?;
+            state.send(self.instance, answer);
+        }
+        Ok(())
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) async fn supervise(
 ) {
     let life = async {
         loop {
-            connection.carry(&shared).await;
+            let Err(_why) = connection.carry(&shared).await;
             shared.lost();
             connection = reconnect(&address, instance, shared.heartbeat).await;
         }

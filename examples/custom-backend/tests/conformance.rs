@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::Backend;
-use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, async_trait};
+use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait};
 use custom_backend::frame::MAX_FRAME;
 use custom_backend::{Options, RelayBackend};
+use tokio::sync::Mutex;
+use uuid::Uuid;
 
+use support::client::Client;
 use support::proxy::{Proxy, Wire};
 use support::relay::Relay;
 
@@ -32,6 +35,7 @@ impl Harness for Custom {
             .with_total_order()
             .with_health()
             .with_counters()
+            .with_probe()
             .with_faults()
             .with_capacity(OPTIONS.capacity)
             .with_exact_gaps()
@@ -40,15 +44,18 @@ impl Harness for Custom {
 
     async fn cluster(&self, instances: usize) -> Result<Cluster, BoxError> {
         let relay = Relay::start().await?;
-        let mut wires = Vec::new();
-        let mut backends = Vec::new();
+        let client = Client::connect(relay.address, Uuid::new_v4()).await?;
+        let (mut wires, mut ids, mut backends) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..instances {
             let wire = Proxy::to(relay.address).await?;
             let backend = RelayBackend::connect_with(wire.address.to_string(), OPTIONS).await?;
             wires.push(wire);
+            ids.push(backend.instance());
             backends.push(Arc::new(backend) as Arc<dyn Backend>);
         }
-        Ok(Cluster::new(backends).with_faults(Wires { wires, _relay: relay }))
+        let wires = Wires { wires, _relay: relay };
+        let registry = Registry { ids, client: Mutex::new(client) };
+        Ok(Cluster::new(backends).with_faults(wires).with_probe(registry))
     }
 }
 
@@ -68,6 +75,19 @@ impl Faults for Wires {
     async fn restore(&self, instance: usize) -> Result<(), BoxError> {
         self.wires[instance].set(Wire::Whole).await;
         Ok(())
+    }
+}
+
+/// Asks the relay what it holds for an instance.
+struct Registry {
+    ids: Vec<Uuid>,
+    client: Mutex<Client>,
+}
+
+#[async_trait]
+impl Probe for Registry {
+    async fn topics(&self, instance: usize) -> Result<u64, BoxError> {
+        Ok(self.client.lock().await.topics(self.ids[instance]).await?)
     }
 }
 

@@ -3,5 +3,6 @@
 // Each test binary uses its part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod client;
 pub mod proxy;
 pub mod relay;
