@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::frame::{self, Incoming, Outgoing, Reply, Request, VERSION};
 
 /// Frames that wait for an instance to take them. With more, it is disconnected.
-const QUEUE: usize = 4_096;
+const QUEUE: usize = 1_024;
 
 /// How long an instance may be silent. Theirs is to ping more often than that.
 const SILENCE: Duration = Duration::from_secs(60);

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A running relay; it ends when this is dropped, and when this process does, however.
 #[derive(Debug)]
@@ -39,12 +39,35 @@ impl Relay {
         })?;
         Ok(relay)
     }
+
+    #[cfg(unix)]
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.process)
+    }
+
+    /// Closes its standard input, as the end of this process would.
+    pub fn let_go(&mut self) {
+        drop(self.process.stdin.take());
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(mut self) -> io::Result<ExitStatus> {
+        // `Child::wait` would close its standard input first.
+        let stdin = self.process.stdin.take();
+        let status = self.process.wait();
+        drop(stdin);
+        status
+    }
+
+    /// `kill -9`, and no trace left behind.
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 impl Drop for Relay {
-    /// `kill -9`, and no trace left behind.
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
     }
 }
