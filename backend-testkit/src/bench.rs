@@ -15,7 +15,7 @@ use crate::{Claims, Harness, Order};
 const MODEST_BURST: usize = 16;
 
 /// Repetitions go on for this many, however slow the backend is.
-const FEWEST_ROUNDS: usize = 10;
+const FEWEST_ROUNDS: usize = 3;
 
 /// Without an order, a sentinel may overtake what it is to come after: so many make that unlikely.
 const UNORDERED_SENTINELS: usize = 10;
@@ -64,6 +64,12 @@ impl Bench {
 
     pub(crate) fn story(&self) -> &Story {
         &self.story
+    }
+
+    /// Begins the check's story anew, and the names of its instances.
+    pub(crate) fn start_again(&self) {
+        self.story.start_again();
+        self.notebook.clusters.store(0, Ordering::Relaxed);
     }
 
     /// Where the check has its chance from.

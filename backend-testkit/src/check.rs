@@ -8,7 +8,7 @@ use crate::bench::Bench;
 use crate::failure::Verified;
 use crate::{Clause, Need};
 
-pub(crate) type Run = fn(Bench) -> Pin<Box<dyn Future<Output = Verified> + Send>>;
+pub(crate) type Run = fn(Bench) -> Pin<Box<dyn Future<Output = Verified>>>;
 
 /// One check of the suite.
 ///

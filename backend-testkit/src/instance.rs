@@ -100,6 +100,23 @@ impl Instance {
         Reader::new(format!("{}'s {}", self.name, quoted(topic)), subscription, self.bench.clone())
     }
 
+    /// A reader that has got this envelope of `publisher`'s, and has not read it.
+    ///
+    /// That it has arrived is known from the reader's own wake-up, and from nothing else: what
+    /// another subscription has got says nothing, since each may have a way of its own.
+    pub(crate) async fn unread(
+        &self,
+        publisher: &Self,
+        envelope: MessageEnvelope,
+    ) -> Verified<Reader> {
+        let mut reader = self.subscribe(envelope.topic()).await?;
+        let flag = Flag::new();
+        reader.expect_pending_with("before the first publish", &flag.waker())?;
+        publisher.send(envelope).await?;
+        self.bench.within(format!("{} is woken", reader.name()), flag.woken()).await?;
+        Ok(reader)
+    }
+
     /// Unsubscribes, which must be `Ok`.
     pub(crate) async fn unsubscribe(&self, topic: &str) -> Verified {
         let what = format!("{} unsubscribes from {}", self.name, quoted(topic));

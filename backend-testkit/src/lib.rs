@@ -85,6 +85,7 @@ mod instance;
 mod known;
 mod level;
 mod message;
+mod model;
 mod notes;
 mod panics;
 mod poll;

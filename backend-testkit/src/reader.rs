@@ -174,6 +174,28 @@ impl Reader {
         self.expect_end().await
     }
 
+    /// A first part of these is handed out, then the end: at least as many as are known to have
+    /// arrived. How much else had arrived when the stream was ended, nobody can know.
+    pub(crate) async fn expect_drained(&mut self, data: &[String], arrived: usize) -> Verified {
+        let mut left: Vec<&str> = data.iter().map(String::as_str).collect();
+        while let Some(event) = self.next("what it had accepted, or the end").await? {
+            let place = match &event {
+                Event::Message(seen) => left.iter().position(|data| seen.data() == *data),
+                _ => None,
+            };
+            match place {
+                Some(place) if place == 0 || self.bench.is_unordered() => drop(left.remove(place)),
+                _ => return self.unexpected(&format!("{left:?} or the end"), Some(&event)),
+            }
+        }
+        ensure(
+            data.len() - left.len() >= arrived,
+            format!("{} hands out at least the {arrived} that had arrived", self.name),
+            format!("the end after {} of them", data.len() - left.len()),
+        )?;
+        self.expect_end().await
+    }
+
     /// All events up to the end.
     pub(crate) async fn read_to_end(&mut self) -> Verified<Vec<Event>> {
         let mut events = Vec::new();
@@ -188,11 +210,6 @@ impl Reader {
         Ok(events)
     }
 
-    /// Whatever it has got besides is none of the check's business.
-    pub(crate) fn forget_early(&mut self) {
-        self.early.clear();
-    }
-
     /// Polls once with this waker: an event, the end, or nothing yet.
     pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Option<Event>> {
         let mut cx = Context::from_waker(waker);
@@ -205,7 +222,12 @@ impl Reader {
 
     /// Nothing is there to read at this moment.
     pub(crate) fn expect_pending(&mut self, when: &str) -> Verified {
-        match self.poll(Waker::noop()) {
+        self.expect_pending_with(when, Waker::noop())
+    }
+
+    /// The same; this waker is then woken by what comes next.
+    pub(crate) fn expect_pending_with(&mut self, when: &str, waker: &Waker) -> Verified {
+        match self.poll(waker) {
             Poll::Pending => Ok(()),
             Poll::Ready(event) => self.unexpected(&format!("nothing {when}"), event.as_ref()),
         }

@@ -24,6 +24,7 @@ const GROUPS: &[&[Check]] = &[
     groups::recovery::CHECKS,
     groups::ttl::CHECKS,
     groups::wrappers::CHECKS,
+    groups::model::CHECKS,
 ];
 
 /// Every check of the suite, in the order of the contract.

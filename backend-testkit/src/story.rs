@@ -65,6 +65,15 @@ impl Story {
         inner.last.push_back(line.into());
     }
 
+    /// Forgets the lines: another story begins.
+    pub(crate) fn start_again(&self) {
+        let mut inner = self.inner();
+        inner.first.clear();
+        inner.last.clear();
+        inner.left_out = 0;
+        inner.moved = Instant::now();
+    }
+
     /// Notes that `what` is being waited for, until the guard is dropped.
     pub(crate) fn waiting(&self, what: impl Into<String>) -> Waiting {
         let mut inner = self.inner();

@@ -22,6 +22,7 @@ mod ends;
 mod health;
 mod mesh;
 mod outage;
+mod remote;
 mod twist;
 
 use std::fmt;
@@ -116,4 +117,25 @@ pub fn honest_but_slow(deadline: Duration) -> Box<dyn Harness> {
 #[must_use]
 pub fn honest_but_jittery(deadline: Duration) -> Box<dyn Harness> {
     twist::twisted(deadline, |_| twist::Jittery)
+}
+
+/// An honest backend whose server is 150 ms away, and whose every subscription has a way of its
+/// own: it has to pass everything.
+///
+/// An operation takes 100 to 200 ms, a delivery as long again.
+#[must_use]
+pub fn honest_but_far(deadline: Duration) -> Box<dyn Harness> {
+    let way = (Duration::from_millis(100), Duration::from_millis(200));
+    let ways = remote::Ways { operations: way, deliveries: way, in_order: true };
+    Box::new(remote::Remote { deadline, ways })
+}
+
+/// An honest backend that keeps no order, and [says so](crate::Claims::without_order): it has to
+/// pass everything that it claims.
+#[must_use]
+pub fn honest_but_unordered(deadline: Duration) -> Box<dyn Harness> {
+    let operations = (Duration::ZERO, Duration::from_millis(4));
+    let deliveries = (Duration::ZERO, Duration::from_millis(20));
+    let ways = remote::Ways { operations, deliveries, in_order: false };
+    Box::new(remote::Remote { deadline, ways })
 }

@@ -169,29 +169,20 @@ async fn unsubscribe_races_with_close(bench: Bench) -> Verified {
 async fn reading_races_with_close(bench: Bench) -> Verified {
     for _ in bench.rounds(20) {
         let [a, b] = bench.cluster().await?;
+        let burst: Vec<String> = (0..bench.burst(8)).map(|number| number.to_string()).collect();
         let mut parts = Vec::new();
         for _ in 0..TASKS {
             let mut reader = a.subscribe("news").await?;
-            parts.push(bench.spawn(async move { reader.read_to_end().await }));
+            let burst = burst.clone();
+            // How far it gets depends on the race; what it gets is a beginning, in order.
+            parts.push(bench.spawn(async move { reader.expect_drained(&burst, 0).await }));
         }
-        let burst: Vec<String> = (0..bench.burst(8)).map(|number| number.to_string()).collect();
         for data in &burst {
             b.publish("news", data).await?;
         }
         a.close().await?;
         for part in parts {
-            let seen: Vec<String> = part
-                .done()
-                .await?
-                .into_iter()
-                .map(|event| crate::show::event(Some(&event)).replace('"', ""))
-                .collect();
-            // How far it got depends on the race; what it got is a beginning, in order.
-            crate::failure::ensure(
-                burst.starts_with(&seen),
-                "a reader gets a first part of what was published, in order, then the end",
-                format!("{seen:?}"),
-            )?;
+            part.done().await?;
         }
     }
     Ok(())

@@ -120,12 +120,12 @@ async fn strangers(bench: &Bench, family: &[&str]) -> Verified {
     for topic in family {
         readers.push(b.subscribe(topic).await?);
     }
-    for round in ["first", "second"] {
+    for round in 1..=bench.sentinels(2) {
         for topic in family {
-            a.publish(topic, &format!("{round} to {}", show::quoted(topic))).await?;
+            a.publish(topic, &format!("number {round} to {}", show::quoted(topic))).await?;
         }
         for (topic, reader) in family.iter().zip(&mut readers) {
-            let own = format!("{round} to {}", show::quoted(topic));
+            let own = format!("number {round} to {}", show::quoted(topic));
             reader.expect(&own).await.because("its own topic's alone, byte for byte")?;
         }
     }
@@ -299,7 +299,7 @@ async fn unlinked_instances_never_meet(bench: Bench) -> Verified {
     let [a2, b2] = bench.cluster().await?;
     let mut here = b.subscribe("news").await?;
     let mut there = b2.subscribe("news").await?;
-    for round in 0..4 {
+    for round in 0..bench.sentinels(4) {
         let (ours, theirs) = (format!("this bus {round}"), format!("the other bus {round}"));
         a.publish("news", &ours).await?;
         here.expect(&ours).await?;

@@ -16,6 +16,7 @@ pub(crate) mod health;
 pub(crate) mod isolation;
 pub(crate) mod life;
 pub(crate) mod loss;
+pub(crate) mod model;
 pub(crate) mod once;
 pub(crate) mod order;
 pub(crate) mod outage;

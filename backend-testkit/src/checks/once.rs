@@ -72,6 +72,12 @@ async fn never_twice(bench: Bench) -> Verified {
         }
         slow.expect_all(&numbers).await.because("each once, in order")?;
     }
+    for number in 0..bench.sentinels(1) {
+        let last = format!("the last {number}");
+        a.publish("news", &last).await?;
+        fast.expect(&last).await.because("and nothing twice")?;
+        slow.expect(&last).await.because("and nothing twice")?;
+    }
     b.unsubscribe("news").await?;
     fast.expect_end().await.because("and nothing twice")?;
     slow.expect_end().await.because("and nothing twice")

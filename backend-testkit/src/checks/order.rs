@@ -98,10 +98,11 @@ async fn first_in_first_out(bench: Bench) -> Verified {
 async fn first_in_first_out_while_being_read(bench: Bench) -> Verified {
     let [a, b] = bench.cluster().await?;
     let mut reader = b.subscribe("news").await?;
-    let (burst, rounds) = (bench.burst(32), 20);
+    let burst = bench.burst(32);
+    let (begin, mut begun) = tokio::sync::mpsc::channel::<usize>(1);
     let (ready, mut go) = tokio::sync::mpsc::channel::<()>(1);
     let reading = bench.spawn(async move {
-        for round in 0..rounds {
+        while let Some(round) = begun.recv().await {
             for number in 0..burst {
                 reader
                     .expect(&format!("{round}/{number}"))
@@ -114,7 +115,10 @@ async fn first_in_first_out_while_being_read(bench: Bench) -> Verified {
         }
         Ok(())
     });
-    for round in 0..rounds {
+    for round in bench.rounds(20) {
+        if begin.send(round).await.is_err() {
+            break;
+        }
         for number in 0..burst {
             a.publish("news", &format!("{round}/{number}")).await?;
         }
@@ -123,7 +127,7 @@ async fn first_in_first_out_while_being_read(bench: Bench) -> Verified {
             break;
         }
     }
-    drop(go);
+    drop((begin, go));
     reading.done().await
 }
 

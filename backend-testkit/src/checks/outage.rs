@@ -235,20 +235,17 @@ async fn a_blocked_reader_waits_through_it(bench: Bench) -> Verified {
 
 async fn what_was_accepted_before_is_handed_out(bench: Bench) -> Verified {
     let [a, b] = bench.cluster().await?;
-    let mut witness = b.subscribe("news").await?.named("witness");
-    let mut reader = b.subscribe("news").await?;
-    let burst: Vec<String> = (0..bench.burst(5)).map(|number| format!("before {number}")).collect();
-    for data in &burst {
-        a.publish("news", data).await?;
-        witness.expect(data).await?;
+    for round in ["first", "second", "third"] {
+        let mut reader = b.unread(&a, MessageEnvelope::new(round, "before")).await?;
+        let mut witness = b.subscribe("news").await?.named("witness");
+        outage_of(&b).await?;
+        witness.expect_gap(GapCause::Reconnected).await?;
+        reader.expect("before").await.because("B had accepted it before the outage")?;
+        reader.expect_gap(GapCause::Reconnected).await.because("the gap is where the hole is")?;
+        a.publish(round, "after").await?;
+        reader.expect("after").await?;
     }
-    outage_of(&b).await?;
-    witness.expect_gap(GapCause::Reconnected).await?;
-    a.publish("news", "after").await?;
-    witness.expect("after").await?;
-    reader.expect_all(&burst).await.because("B had accepted these before the outage")?;
-    reader.expect_gap(GapCause::Reconnected).await.because("the gap is where the hole is")?;
-    reader.expect("after").await
+    Ok(())
 }
 
 async fn nothing_of_it_comes_out_of_order(bench: Bench) -> Verified {

@@ -121,7 +121,9 @@ async fn a_wrapped_backend_offers_its_health(bench: Bench) -> Verified {
     offers_health("Arc<dyn Backend>", std::sync::Arc::clone(shared))?;
     offers_health("Box", Box::new(std::sync::Arc::clone(shared)))?;
     offers_health("&Arc", shared)?;
-    offers_health("&dyn Backend", &**shared)
+    offers_health("&dyn Backend", &**shared)?;
+    bench.observe();
+    Ok(())
 }
 
 fn offers_counters(wrapper: &str, backend: impl Backend) -> Verified {
