@@ -287,13 +287,13 @@ mod tests {
         post(&there, "before").await;
         assert_eq!(story(&mut events), ["status", "before"]);
 
-        here.partition();
+        here.partition().unwrap();
         assert_eq!(story(&mut events), ["status"]);
         post(&there, "lost").await;
         post(&here, "mine").await;
         assert_eq!(story(&mut events), ["mine"]);
 
-        here.heal();
+        here.heal().unwrap();
         post(&there, "after").await;
         let mut rest = story(&mut events);
         rest.retain(|event| event != "status");
@@ -303,18 +303,18 @@ mod tests {
     #[tokio::test]
     async fn who_comes_during_an_outage_waits_idly_and_is_live_after_it() {
         let [here, there] = two();
-        here.partition();
+        here.partition().unwrap();
         let mut events = RoomEvents::open(&here, room()).await.unwrap();
         assert_eq!(events.next().await, Some(status(false, 1, false)));
         assert_eq!(wakes_while_waiting(&mut events), 0);
 
         // A second outage before it could subscribe changes nothing.
-        here.heal();
-        here.partition();
+        here.heal().unwrap();
+        here.partition().unwrap();
         assert_eq!(story(&mut events), Vec::<String>::new());
         assert_eq!(wakes_while_waiting(&mut events), 0);
 
-        here.heal();
+        here.heal().unwrap();
         assert_eq!(events.next().await, Some(status(true, 1, false)));
         assert_eq!(events.next().await, Some(status(true, 1, true)));
         post(&there, "hello").await;
@@ -338,7 +338,7 @@ mod tests {
     #[tokio::test]
     async fn closing_ends_a_stream_that_waits_for_the_end_of_an_outage() {
         let [here, _there] = two();
-        here.partition();
+        here.partition().unwrap();
         let mut events = RoomEvents::open(&here, room()).await.unwrap();
         assert_eq!(story(&mut events), ["status"]);
 

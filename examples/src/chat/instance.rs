@@ -17,9 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use backend_core::{
-    Error, HealthAwareBackend, MessageEnvelope, ObservableBackend, Result, Subscription,
-};
+use backend_core::{Backend, BackendStats, Error, MessageEnvelope, Result, Subscription};
 use backend_hub::Hub;
 use backend_memory::MemoryBackend;
 use serde::Serialize;
@@ -31,10 +29,12 @@ use crate::readers::{Reader, Readers};
 use crate::room::Room;
 
 /// One instance of the service.
-pub(crate) struct Instance {
+pub struct Instance {
     name: &'static str,
-    /// The same backend that the hub has, by its own type, for the two buttons of the page.
-    backend: Arc<MemoryBackend>,
+    /// The same backend that the hub has, for its health and its counters.
+    backend: Arc<dyn Backend>,
+    /// And once more by its own type, for the two buttons of the page: no other has them.
+    memory: Option<Arc<MemoryBackend>>,
     hub: Hub,
     /// Whether the backend is healthy, for everybody who wants to know when that changes.
     health: Arc<watch::Sender<bool>>,
@@ -43,23 +43,35 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// An instance over `backend`, whose hub keeps `capacity` of its own messages per room for
-    /// readers that are slow to take them.
-    pub(crate) fn new(name: &'static str, backend: MemoryBackend, capacity: usize) -> Self {
-        let backend = Arc::new(backend);
-        let hub = Hub::with_capacity(Arc::clone(&backend), capacity);
-        let health = Arc::new(watch::Sender::new(backend.is_healthy()));
-
-        // A callback is kept until its backend closes. If it held the backend itself, the backend
-        // would never close by being dropped.
-        let weak = Arc::downgrade(&backend);
-        let watched = Arc::clone(&health);
-        backend.on_reconnect(Box::new(move || refresh(&watched, &weak)));
-
-        Self { name, backend, hub, health, readers: Readers::default(), posted: AtomicU64::new(0) }
+    /// An instance over the memory backend, with the two buttons that cut it off and heal it.
+    #[must_use]
+    pub fn new(name: &'static str, backend: MemoryBackend, capacity: usize) -> Self {
+        let memory = Arc::new(backend);
+        Self { memory: Some(Arc::clone(&memory)), ..Self::over(name, memory, capacity) }
     }
 
-    pub(crate) fn name(&self) -> &'static str {
+    /// An instance over any backend, whose hub keeps `capacity` of its own messages per room for
+    /// readers that are slow to take them.
+    #[must_use]
+    pub fn over(name: &'static str, backend: Arc<dyn Backend>, capacity: usize) -> Self {
+        let hub = Hub::with_capacity(Arc::clone(&backend), capacity);
+        let health = Arc::new(watch::Sender::new(is_healthy(&*backend)));
+
+        if let Some(aware) = backend.as_health_aware() {
+            // A callback is kept until its backend closes. If it held the backend itself, the
+            // backend would never close by being dropped.
+            let weak = Arc::downgrade(&backend);
+            let watched = Arc::clone(&health);
+            aware.on_reconnect(Box::new(move || refresh(&watched, &weak)));
+        }
+
+        let (readers, posted) = (Readers::default(), AtomicU64::new(0));
+        Self { name, backend, memory: None, hub, health, readers, posted }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         self.name
     }
 
@@ -100,37 +112,48 @@ impl Instance {
 
     /// Whether a message posted now would reach the other instances.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.backend.is_healthy()
+        is_healthy(&*self.backend)
     }
 
     /// What there is to say about this instance, for people and for monitoring.
     pub(crate) fn report(&self) -> Value {
-        let stats = self.backend.stats();
+        let stats = self.backend.as_observable().map(|observable| observable.stats());
+        let count = |of: fn(BackendStats) -> u64| stats.map(of);
         json!({
             "instance": self.name,
             "healthy": self.is_healthy(),
             "readers": self.readers.counts(),
-            "sent": stats.sent,
-            "received": stats.received,
-            "gaps": stats.gaps,
-            "missed": stats.missed,
+            "sent": count(|stats| stats.sent),
+            "received": count(|stats| stats.received),
+            "gaps": count(|stats| stats.gaps),
+            "missed": count(|stats| stats.missed),
         })
     }
 
     /// Cuts this instance off the bus, as when a cable is pulled.
-    pub(crate) fn partition(&self) {
-        self.backend.partition();
+    pub(crate) fn partition(&self) -> Result<()> {
+        self.memory()?.partition();
         self.refresh_health();
+        Ok(())
     }
 
     /// Puts it back on the bus: every open subscription gets a gap, and the callbacks run.
-    pub(crate) fn heal(&self) {
-        self.backend.heal();
+    pub(crate) fn heal(&self) -> Result<()> {
+        self.memory()?.heal();
         self.refresh_health();
+        Ok(())
+    }
+
+    fn memory(&self) -> Result<&MemoryBackend> {
+        let only = || Error::Unsupported("the memory backend alone can be cut off here".into());
+        self.memory.as_deref().ok_or_else(only)
     }
 
     /// Ends every subscription, and with them every event stream on this instance.
-    pub(crate) async fn close(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// An engine's error on the way out; it is closed all the same.
+    pub async fn close(&self) -> Result<()> {
         let closed = self.hub.close().await;
         // A stream that waits for the end of an outage has no subscription that could end.
         self.health.send_modify(|_| {});
@@ -163,10 +186,15 @@ impl Instance {
 ///
 /// It counts as a change even if the answer is the same, so that whoever failed to subscribe
 /// between an outage and its end is sure to be woken, and tries again.
-fn refresh(health: &watch::Sender<bool>, backend: &Weak<MemoryBackend>) {
+fn refresh(health: &watch::Sender<bool>, backend: &Weak<dyn Backend>) {
     if let Some(backend) = backend.upgrade() {
-        health.send_modify(|healthy| *healthy = backend.is_healthy());
+        health.send_modify(|healthy| *healthy = is_healthy(&*backend));
     }
+}
+
+/// A backend that does not know its health is taken to be well.
+fn is_healthy(backend: &dyn Backend) -> bool {
+    backend.as_health_aware().is_none_or(|health| health.is_healthy())
 }
 
 impl fmt::Debug for Instance {
@@ -214,11 +242,11 @@ mod tests {
         let mut health = instance.health();
         assert!(*health.borrow_and_update());
 
-        instance.partition();
+        instance.partition().unwrap();
         assert!(health.has_changed().unwrap());
         assert!(!*health.borrow_and_update());
 
-        instance.heal();
+        instance.heal().unwrap();
         assert!(health.has_changed().unwrap());
         assert!(*health.borrow_and_update());
     }
@@ -226,11 +254,11 @@ mod tests {
     #[test]
     fn a_return_that_the_backend_finds_by_itself_is_seen_through_the_callback() {
         let instance = Instance::new("alpha", MemoryBackend::new(), 8);
-        instance.partition();
+        instance.partition().unwrap();
         let mut health = instance.health();
         assert!(!*health.borrow_and_update());
 
-        instance.backend.heal();
+        instance.memory().unwrap().heal();
         assert!(*health.borrow_and_update());
     }
 }

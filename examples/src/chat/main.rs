@@ -27,6 +27,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `options.rs` | the command line |
+//! | `lib.rs` | all of the following, as a library, so that tests can put another backend under it |
 //! | `server.rs` | the routes, and what each answers |
 //! | `body.rs` | a request's body, whole and not too large |
 //! | `room.rs` | which room names are valid |
@@ -42,16 +43,7 @@
 //! buttons know that it is the memory backend; a service over an engine has no such buttons, and
 //! connects here instead of forking.
 
-mod body;
-mod events;
-mod instance;
-mod message;
 mod options;
-mod page;
-mod readers;
-mod refusal;
-mod room;
-mod server;
 mod shutdown;
 
 use std::io::{self, ErrorKind, Write};
@@ -61,13 +53,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend_memory::MemoryBackend;
+use chat_service::{Instance, Peer, Service, router};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::instance::Instance;
 use crate::options::Options;
-use crate::server::{Peer, Service};
 use crate::shutdown::Signals;
 
 /// How long open connections get to end by themselves after Ctrl-C.
@@ -122,7 +113,7 @@ async fn run(options: &Options) -> io::Result<()> {
         let service = Service::new(Arc::clone(instance), Arc::clone(&peers));
         let mut stopped = stop.subscribe();
         servers.spawn(
-            axum::serve(listener, server::router(service))
+            axum::serve(listener, router(service))
                 .with_graceful_shutdown(async move {
                     // Ends when `stop` is dropped.
                     while stopped.changed().await.is_ok() {}

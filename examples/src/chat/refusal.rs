@@ -45,6 +45,7 @@ impl From<Error> for Refusal {
                 return Self::new(StatusCode::SERVICE_UNAVAILABLE, text);
             }
             Error::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
             retryable if retryable.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -7,7 +7,7 @@
 //! | `GET /rooms/{room}/events` | server-sent events: `message`, `gap`, `status`, `bye` |
 //! | `POST /rooms/{room}/messages` | 200 if everybody gets it, 202 if only this instance's readers do |
 //! | `GET /health` | 200, or 503 while this instance is cut off |
-//! | `POST /partition`, `POST /heal` | cuts this instance off the bus, and puts it back |
+//! | `POST /partition`, `POST /heal` | cuts this instance off the bus, and puts it back; 501 where the backend cannot |
 //!
 //! Whatever is refused is answered with a status of its own and a sentence, as JSON.
 
@@ -36,26 +36,30 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// What the handlers of one server know.
 #[derive(Clone, Debug)]
-pub(crate) struct Service {
+pub struct Service {
     instance: Arc<Instance>,
     peers: Arc<[Peer]>,
 }
 
 /// The name and address of an instance, for links between the pages.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer {
-    pub(crate) name: &'static str,
-    pub(crate) url: String,
+pub struct Peer {
+    /// What the instance is called.
+    pub name: &'static str,
+    /// Where it is, without a path: `http://127.0.0.1:3000`.
+    pub url: String,
 }
 
 impl Service {
-    pub(crate) fn new(instance: Arc<Instance>, peers: Arc<[Peer]>) -> Self {
+    /// The service of one instance; its pages link to all of `peers`.
+    #[must_use]
+    pub fn new(instance: Arc<Instance>, peers: Arc<[Peer]>) -> Self {
         Self { instance, peers }
     }
 }
 
 /// The service as axum serves it.
-pub(crate) fn router(service: Service) -> Router {
+pub fn router(service: Service) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/rooms/lobby") }))
         .route("/rooms/{room}", get(room_page))
@@ -115,14 +119,14 @@ async fn health(State(service): State<Service>) -> impl IntoResponse {
     (status, Json(service.instance.report()))
 }
 
-async fn partition(State(service): State<Service>) -> impl IntoResponse {
-    service.instance.partition();
-    Json(service.instance.report())
+async fn partition(State(service): State<Service>) -> Result<impl IntoResponse, Refusal> {
+    service.instance.partition()?;
+    Ok(Json(service.instance.report()))
 }
 
-async fn heal(State(service): State<Service>) -> impl IntoResponse {
-    service.instance.heal();
-    Json(service.instance.report())
+async fn heal(State(service): State<Service>) -> Result<impl IntoResponse, Refusal> {
+    service.instance.heal()?;
+    Ok(Json(service.instance.report()))
 }
 
 async fn not_found() -> Refusal {
