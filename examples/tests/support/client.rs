@@ -53,18 +53,23 @@ impl Events {
 
     /// The next event, whatever it is: its name and its data. `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
-        loop {
-            while let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
-                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
-                let block = String::from_utf8(block).expect("events are UTF-8");
-                let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
-                if let (Some(name), Some(data)) = (field("event: "), field("data: ")) {
-                    return Some((name.to_owned(), serde_json::from_str(data).expect("JSON")));
+        // Around it all: the signs of life of a silent stream are no events.
+        within("an event", async {
+            loop {
+                while let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
+                    let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                    let block = String::from_utf8(block).expect("events are UTF-8");
+                    let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
+                    if let (Some(name), Some(data)) = (field("event: "), field("data: ")) {
+                        let data = serde_json::from_str(data).expect("JSON");
+                        return Some((name.to_owned(), data));
+                    }
                 }
+                let chunk = self.response.chunk().await;
+                self.buffer.extend_from_slice(&chunk.expect("the stream is not cut off")?);
             }
-            let chunk = within("an event", self.response.chunk()).await;
-            self.buffer.extend_from_slice(&chunk.expect("the stream is not cut off")?);
-        }
+        })
+        .await
     }
 
     /// The next event that is not a status.
