@@ -1,8 +1,10 @@
-//! Runs the chat as its users do: as a program, spoken to over HTTP.
+//! Runs the chat as its users do: as a program, spoken to over HTTP. Or, in `served`, in this
+//! process, over a backend of the test's choice.
 
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 
 pub(crate) mod client;
+pub(crate) mod served;
 
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
