@@ -19,7 +19,7 @@ use script::Step;
 use world::World;
 
 /// How many scripts are tried, on a backend that is quick enough.
-const SCRIPTS: usize = 60;
+const SCRIPTS: usize = 300;
 
 /// How many shorter scripts are tried of one that fails.
 const SHORTER: usize = 400;

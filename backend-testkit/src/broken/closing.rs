@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
-use backend_core::{Backend, Error, Event, MessageEnvelope, Result, Subscription};
+use backend_core::{
+    Backend, Error, Event, HealthAwareBackend, MessageEnvelope, Result, Subscription,
+};
 use backend_memory::MemoryBackend;
 use futures_core::Stream;
 
@@ -16,6 +18,12 @@ use super::Specimen;
 use super::twist::{Seat, Shared, Twist, lock, twisted};
 
 pub(super) const SPECIMENS: &[Specimen] = &[
+    Specimen::new(
+        "another_error_at_close",
+        "A publish that is under way when the instance closes gives an error that says try again.",
+        "closing_races::publish_races_with_close",
+        |deadline| twisted(deadline, |_| AnotherErrorAtClose),
+    ),
     Specimen::new(
         "unsubscribe_ends_all_topics",
         "Unsubscribe ends the topics that begin so, too.",
@@ -202,5 +210,21 @@ impl Twist for Closing {
     async fn close(&self, inner: &Arc<MemoryBackend>) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         inner.close().await
+    }
+}
+
+struct AnotherErrorAtClose;
+
+#[async_trait]
+impl Twist for AnotherErrorAtClose {
+    async fn publish(&self, inner: &Arc<MemoryBackend>, envelope: MessageEnvelope) -> Result<()> {
+        let open = inner.is_healthy();
+        tokio::task::yield_now().await;
+        match inner.publish(envelope).await {
+            Err(error) if error.is_closed() && open => {
+                Err(Error::unavailable("the connection is closing"))
+            }
+            result => result,
+        }
     }
 }

@@ -24,5 +24,6 @@ pub(crate) mod overflow;
 pub(crate) mod ready;
 pub(crate) mod recovery;
 pub(crate) mod release;
+pub(crate) mod scale;
 pub(crate) mod ttl;
 pub(crate) mod wrappers;

@@ -1,5 +1,8 @@
 //! D3 and D4: a subscription is live when `subscribe` has returned, and sees nothing older.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::Check;
 use crate::Clause;
 use crate::bench::Bench;
@@ -56,6 +59,13 @@ pub(crate) const CHECKS: &[Check] = &[
         [D4],
         [],
         "So is each of many that are made at the same time."
+    ),
+    check!(
+        "ready",
+        ready_under_load,
+        [D4, L1],
+        [],
+        "So is each that is made while others publish to busy topics without a pause."
     ),
     check!(
         "ready",
@@ -194,6 +204,36 @@ async fn ready_when_many_subscribe_at_once(bench: Bench) -> Verified {
     }
     for part in parts {
         part.done().await?;
+    }
+    Ok(())
+}
+
+async fn ready_under_load(bench: Bench) -> Verified {
+    let [a, b, c] = bench.cluster().await?;
+    // Nobody reads these: their readers are a load of their own.
+    let _busy = [b.subscribe("busy").await?, b.subscribe("busy").await?];
+    let stop = Arc::new(AtomicBool::new(false));
+    let loads: Vec<_> = [&a, &c]
+        .map(|publisher| {
+            let (publisher, stop) = (publisher.clone(), Arc::clone(&stop));
+            bench.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    publisher.publish("busy", "load").await?;
+                    tokio::task::yield_now().await;
+                }
+                Ok(())
+            })
+        })
+        .into();
+    for round in bench.rounds(500) {
+        let topic = format!("topic {round}");
+        let mut reader = b.subscribe(&topic).await?;
+        a.publish(&topic, "at once").await?;
+        reader.expect("at once").await.because("subscribe had returned before the publish")?;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for load in loads {
+        load.done().await?;
     }
     Ok(())
 }
