@@ -71,6 +71,12 @@
 //!   every one to be caught by the check that names its fault.
 //!
 //! Programs get the verdicts from a [`Suite`].
+//!
+//! # Test your application against a bad day
+//!
+//! [`Faulty`] wraps any backend for an *application's* tests: messages are lost, delayed, held,
+//! doubled and swapped, calls fail and hang, and outages come and go, as the test says and without
+//! sleeps. The page of [`faulty`] shows how.
 
 mod bench;
 pub mod broken;

@@ -239,7 +239,7 @@ impl<K: On> Matching<K> {
     /// It takes so long. The caller waits; of messages, those behind it wait too, so their order
     /// is kept.
     ///
-    /// Time is tokio's, so [`tokio::time::pause`] makes it fly. A message's delay begins when its
+    /// Time is tokio's, so `tokio::time::pause` makes it fly. A message's delay begins when its
     /// reader comes to it: of a row of messages, each is delayed after the one before.
     ///
     /// # Panics
