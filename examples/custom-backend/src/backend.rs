@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::connection::{Answer, Call, Connection, Link, Released};
+use crate::connection::{Answer, Call, Connection, Link};
 use crate::frame::{self, Request};
+use crate::released::Released;
 use crate::supervisor::{Shared, supervise};
 
 /// What may be chosen about an instance.
@@ -111,13 +112,6 @@ impl RelayBackend {
         }
         Error::unavailable("the connection to the relay is lost")
     }
-
-    fn end(&self) {
-        self.shared.health.close();
-        self.shared.users.close();
-        self.shared.stop.cancel();
-        self.tasks.close();
-    }
 }
 
 #[async_trait]
@@ -162,6 +156,22 @@ impl Backend for RelayBackend {
     }
 }
 
+impl RelayBackend {
+    fn end(&self) {
+        self.shared.health.close();
+        self.shared.users.close();
+        self.shared.stop.cancel();
+        self.tasks.close();
+    }
+}
+
+/// Closes the instance, on whatever thread that happens; the task ends by itself.
+impl Drop for RelayBackend {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 impl HealthAwareBackend for RelayBackend {
     fn is_healthy(&self) -> bool {
         self.shared.health.is_healthy()
@@ -183,12 +193,5 @@ impl ObservableBackend for RelayBackend {
 impl fmt::Debug for RelayBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RelayBackend").field("users", &self.shared.users).finish_non_exhaustive()
-    }
-}
-
-/// Closes the instance, on whatever thread that happens; the task ends by itself.
-impl Drop for RelayBackend {
-    fn drop(&mut self) {
-        self.end();
     }
 }

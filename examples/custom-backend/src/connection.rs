@@ -4,7 +4,7 @@
 //! one brings the topics back to life and then says so. They never run at the same time, and each
 //! of their steps between two `await`s is undivided; the release of a topic relies on that.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use backend_core::{Result, Subscription};
 use bytes::Bytes;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{self, MissedTickBehavior, timeout};
 use uuid::Uuid;
 
@@ -101,24 +101,6 @@ impl Connection {
     }
 }
 
-/// Subscribes to every topic again; when all are answered, ends the outage.
-async fn go_live(link: Link, shared: &Shared) -> io::Result<Infallible> {
-    let mut answers = Vec::new();
-    for topic in shared.users.topics() {
-        let frame = frame::encode_request(&Request::Subscribe(topic.to_string()));
-        let frame = frame.map_err(io::Error::other)?;
-        let (answer, answered) = oneshot::channel();
-        let call = Call { frame, answer: Answer::Done(answer) };
-        link.send(call).await.map_err(io::Error::other)?;
-        answers.push(answered);
-    }
-    for answered in answers {
-        answered.await.map_err(io::Error::other)?;
-    }
-    shared.live(link);
-    std::future::pending().await
-}
-
 /// Writes requests, as many at a time as there are.
 async fn write(
     mut outgoing: Outgoing,
@@ -133,16 +115,7 @@ async fn write(
     loop {
         tokio::select! {
             _ = calls.recv_many(&mut batch, QUEUE) => {}
-            () = shared.released.some() => {
-                for topic in shared.released.take() {
-                    // Somebody has subscribed again, or is about to?
-                    if !shared.users.is_subscribed(&topic) && !pending.awaits(&topic) {
-                        let frame = frame::encode_request(&Request::Unsubscribe(topic));
-                        let frame = frame.map_err(io::Error::other)?;
-                        batch.push(Call { frame, answer: Answer::Nobody });
-                    }
-                }
-            }
+            () = shared.released.some() => batch.extend(give_up(shared, pending)?),
             _ = heartbeat.tick() => batch.push(Call { frame: ping.clone(), answer: Answer::Nobody }),
         }
         let frames = batch.drain(..).map(|call| {
@@ -206,30 +179,33 @@ impl Pending {
     }
 }
 
-/// Topics whose last subscription has gone. They are put in from any thread, in a runtime or not,
-/// and there are never more of them than topics.
-#[derive(Default)]
-pub(crate) struct Released {
-    topics: Mutex<HashSet<String>>,
-    added: Notify,
+/// The requests that give up the topics that nobody here subscribes to any more.
+fn give_up(shared: &Shared, pending: &Pending) -> io::Result<Vec<Call>> {
+    let mut topics = shared.released.take();
+    // Somebody has subscribed again, or is about to.
+    topics.retain(|topic| !shared.users.is_subscribed(topic) && !pending.awaits(topic));
+    let calls = topics.into_iter().map(|topic| {
+        let frame =
+            frame::encode_request(&Request::Unsubscribe(topic)).map_err(io::Error::other)?;
+        Ok(Call { frame, answer: Answer::Nobody })
+    });
+    calls.collect()
 }
 
-impl Released {
-    pub(crate) fn add(&self, topic: &str) {
-        self.lock().insert(topic.to_owned());
-        self.added.notify_one();
+/// Subscribes to every topic again; when all are answered, ends the outage.
+async fn go_live(link: Link, shared: &Shared) -> io::Result<Infallible> {
+    let mut answers = Vec::new();
+    for topic in shared.users.topics() {
+        let frame = frame::encode_request(&Request::Subscribe(topic.to_string()));
+        let frame = frame.map_err(io::Error::other)?;
+        let (answer, answered) = oneshot::channel();
+        let call = Call { frame, answer: Answer::Done(answer) };
+        link.send(call).await.map_err(io::Error::other)?;
+        answers.push(answered);
     }
-
-    /// Waits until there may be some. A topic that came in before is not overlooked.
-    async fn some(&self) {
-        self.added.notified().await;
+    for answered in answers {
+        answered.await.map_err(io::Error::other)?;
     }
-
-    fn take(&self) -> HashSet<String> {
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    shared.live(link);
+    std::future::pending().await
 }

@@ -17,8 +17,11 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use uuid::Uuid;
 
-/// The largest frame that either side takes, in bytes, without its length.
-pub const MAX_FRAME: usize = 1 << 20;
+/// The most data that an envelope may have, in bytes.
+pub const MAX_DATA: usize = 1 << 20;
+
+/// The largest frame that either side takes, in bytes: data, and room for all the rest.
+pub const MAX_FRAME: usize = MAX_DATA + 64 * 1024;
 
 /// What both sides must agree on. A relay turns away what it does not know.
 pub const VERSION: u8 = 1;
@@ -56,31 +59,31 @@ pub enum Reply {
     Topics(u64),
 }
 
-/// A request or a reply as bytes.
+/// A request as bytes.
 ///
 /// # Errors
-/// [`Error::PayloadTooLarge`] for an envelope that makes a frame of more than [`MAX_FRAME`] bytes,
-/// [`Error::InvalidTopic`] for a topic that does so by itself.
+/// [`Error::PayloadTooLarge`] for an envelope with more than [`MAX_DATA`] bytes, or with fields
+/// that leave less room than that; [`Error::InvalidTopic`] for a topic that has no room by itself.
 pub fn encode_request(request: &Request) -> Result<Bytes> {
     let frame = encode(request)?;
-    if frame.len() <= MAX_FRAME {
-        return Ok(frame);
-    }
-    Err(match request {
-        // Whatever is in the frame beside the data leaves that much less room for it.
+    match request {
         Request::Publish(envelope) => {
             let actual = envelope.data().len();
-            let limit = MAX_FRAME.saturating_sub(frame.len() - actual);
-            Error::PayloadTooLarge { actual, limit }
+            let beside = frame.len() - actual;
+            if actual > MAX_DATA || frame.len() > MAX_FRAME {
+                let limit = MAX_DATA.min(MAX_FRAME.saturating_sub(beside));
+                return Err(Error::PayloadTooLarge { actual, limit });
+            }
         }
-        Request::Subscribe(topic) | Request::Unsubscribe(topic) => {
-            Error::invalid_topic(topic, format!("it does not fit into {MAX_FRAME} bytes"))
+        Request::Subscribe(topic) if frame.len() > MAX_FRAME => {
+            return Err(Error::invalid_topic(topic, format!("longer than {MAX_FRAME} bytes")));
         }
-        _ => Error::codec("a frame is too large"),
-    })
+        _ => {}
+    }
+    Ok(frame)
 }
 
-/// A request or a reply as bytes, of any length.
+/// A request or a reply as bytes, however many.
 ///
 /// # Errors
 /// [`Error::Codec`]; none of the types here gives cause for it.

@@ -17,6 +17,7 @@
 //! | [`frame`] | what goes over the wire, and how large it may be |
 //! | [`relay`] | the engine: topics, instances, bounded queues |
 //! | `connection` | one connection: requests go out in order, and are answered in order |
+//! | `released` | topics that nobody subscribes to any more, on their way to the relay |
 //! | `supervisor` | from one connection to the next, as long as the instance lives |
 //! | `backend` | the contract's methods |
 
@@ -24,6 +25,7 @@ mod backend;
 mod connection;
 pub mod frame;
 pub mod relay;
+mod released;
 mod supervisor;
 
 pub use backend::{Options, RelayBackend};

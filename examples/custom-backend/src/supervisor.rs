@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::connection::{Connection, Link, Released};
+use crate::connection::{Connection, Link};
+use crate::released::Released;
 
 /// What the handle of an instance and its task share.
 pub(crate) struct Shared {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use backend_core::Backend;
 use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait};
-use custom_backend::frame::MAX_FRAME;
+use custom_backend::frame::MAX_DATA;
 use custom_backend::{Options, RelayBackend};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -20,9 +20,6 @@ use support::relay::Relay;
 struct Custom;
 
 const OPTIONS: Options = Options { capacity: 64, heartbeat: Duration::from_secs(1) };
-
-/// Room in a frame for what is not data: a topic of 1 KiB and all the rest.
-const BESIDE_THE_DATA: usize = 2 * 1024;
 
 #[async_trait]
 impl Harness for Custom {
@@ -39,7 +36,7 @@ impl Harness for Custom {
             .with_faults()
             .with_capacity(OPTIONS.capacity)
             .with_exact_gaps()
-            .with_max_data(MAX_FRAME - BESIDE_THE_DATA)
+            .with_max_data(MAX_DATA)
     }
 
     async fn cluster(&self, instances: usize) -> Result<Cluster, BoxError> {

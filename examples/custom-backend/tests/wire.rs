@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use backend_core::{Backend, Event, HealthAwareBackend, MessageEnvelope, Result, Subscription};
-use custom_backend::frame::{self, Incoming, MAX_FRAME, Outgoing, Reply, Request};
+use backend_core::{
+    Backend, Error, Event, HealthAwareBackend, MessageEnvelope, Result, Subscription,
+};
+use custom_backend::frame::{self, Incoming, MAX_DATA, MAX_FRAME, Outgoing, Reply, Request};
 use custom_backend::{Options, RelayBackend};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -246,21 +248,27 @@ async fn what_the_relay_must_not_send_costs_the_connection_and_no_more() {
 #[tokio::test]
 async fn the_limit_that_is_told_is_the_limit() {
     let (backend, mut wire, _) = Relay::new().await.instance().await;
-    let of = |length| MessageEnvelope::new("news", vec![7; length]).with_id("an id");
-    let error = backend.publish(of(MAX_FRAME)).await.unwrap_err();
-    let backend_core::Error::PayloadTooLarge { actual: MAX_FRAME, limit } = error else {
-        panic!("{error:?}");
-    };
-    let publisher = Arc::clone(&backend);
-    let publishing = tokio::spawn(async move { publisher.publish(of(limit)).await });
-    let Request::Publish(envelope) = wire.request().await else { panic!("a publish") };
-    assert_eq!(envelope, of(limit));
-    wire.answer(&Reply::Done).await;
-    publishing.await.unwrap().unwrap();
-    let refused = backend.publish(of(limit + 1)).await.unwrap_err();
-    assert!(matches!(refused, backend_core::Error::PayloadTooLarge { .. }), "{refused:?}");
+    // Plain data, and data beside a field that takes up the room that is left for all but data.
+    for id in ["id".to_owned(), "i".repeat(2 * (MAX_FRAME - MAX_DATA))] {
+        let of = |length| MessageEnvelope::new("news", vec![7; length]).with_id(id.clone());
+        let error = backend.publish(of(MAX_FRAME)).await.unwrap_err();
+        let Error::PayloadTooLarge { actual: MAX_FRAME, limit } = error else {
+            panic!("{error:?}");
+        };
+        let (publisher, fits) = (Arc::clone(&backend), of(limit));
+        let publishing = tokio::spawn(async move { publisher.publish(fits).await });
+        let Request::Publish(envelope) = wire.request().await else { panic!("a publish") };
+        assert_eq!(envelope, of(limit));
+        wire.answer(&Reply::Done).await;
+        publishing.await.unwrap().unwrap();
+        let error = backend.publish(of(limit + 1)).await.unwrap_err();
+        assert!(matches!(error, Error::PayloadTooLarge { .. }), "{error:?}");
+    }
+    let huge = MessageEnvelope::new("news", "").with_scope("s".repeat(MAX_FRAME));
+    let error = backend.publish(huge).await.unwrap_err();
+    assert!(matches!(error, Error::PayloadTooLarge { actual: 0, limit: 0 }), "{error:?}");
 
     let long = "t".repeat(MAX_FRAME);
     let error = backend.subscribe(&long).await.unwrap_err();
-    assert!(matches!(error, backend_core::Error::InvalidTopic { .. }), "{error:?}");
+    assert!(matches!(error, Error::InvalidTopic { .. }), "{error:?}");
 }

@@ -25,37 +25,42 @@ struct Arguments {
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let listener = TcpListener::bind(arguments.listen).await?;
-    println!("{}", listener.local_addr()?);
-
+    // Before the address is out: whoever reads that may ask to stop at once.
+    let asked_to_stop = asked_to_stop()?;
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(relay::serve(listener, stop.clone()));
     if arguments.end_with_stdin {
         let stop = stop.clone();
-        // A thread of its own, which need not be joined: no signal can interrupt its read.
+        // A thread of its own, which need not be joined: nothing can interrupt its read.
         std::thread::spawn(move || {
             let _ = io::copy(&mut io::stdin(), &mut io::sink());
             stop.cancel();
         });
     }
-    tokio::select! {
-        stopped = stopped() => stopped?,
-        () = stop.cancelled() => {}
-    }
+    println!("{}", listener.local_addr()?);
+
+    let serving = tokio::spawn(relay::serve(listener, stop.clone()));
+    stop.run_until_cancelled(asked_to_stop).await;
     stop.cancel();
     serving.await?
 }
 
-/// Waits for Ctrl-C, or for what a process manager sends.
-async fn stopped() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
+/// What becomes ready at Ctrl-C, and at what a process manager sends.
+#[cfg(unix)]
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    })
+}
+
+/// What becomes ready at Ctrl-C.
+#[cfg(not(unix))]
+fn asked_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move { drop(interrupt.recv().await) })
 }
