@@ -15,6 +15,9 @@ pub(crate) const DELIBERATE: &str = "a deliberate panic of the test kit";
 
 const THREADS: &str = "testkit-";
 
+/// The name of threads whose panics a check catches and tells itself.
+pub(crate) const ELSEWHERE: &str = "testkit: no runtime";
+
 static NOTED: Mutex<Option<HashMap<String, Vec<String>>>> = Mutex::new(None);
 
 /// The name for the threads of the run with this number.
@@ -33,6 +36,7 @@ pub(crate) fn watch() {
                 return;
             }
             match thread::current().name() {
+                Some(ELSEWHERE) => {}
                 Some(name) if name.starts_with(THREADS) => {
                     let place = info.location().map(ToString::to_string).unwrap_or_default();
                     note(name, format!("{text} (at {place})"));

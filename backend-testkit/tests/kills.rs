@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use backend_testkit::broken::{self, Specimen};
@@ -15,8 +17,8 @@ use backend_testkit::{Suite, checks};
 /// A fault that shows as a hang takes this long to find.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Most of what takes time is waiting.
-const AT_ONCE: usize = 24;
+/// Most of what takes time is waiting: so many broken backends at once, and of each so many checks.
+const AT_ONCE: (usize, usize) = (4, 16);
 
 /// A broken backend, and the checks that it fails.
 struct Row {
@@ -26,7 +28,7 @@ struct Row {
 
 #[test]
 fn every_broken_backend_is_caught_and_every_check_can_fail() {
-    let rows: Vec<Row> = broken::specimens().map(run).collect();
+    let rows = run_all();
 
     let uncaught: Vec<String> = rows
         .iter()
@@ -52,8 +54,28 @@ fn every_broken_backend_is_caught_and_every_check_can_fail() {
     hold_the_page(&rows, &killed);
 }
 
+fn run_all() -> Vec<Row> {
+    let specimens: Vec<&'static Specimen> = broken::specimens().collect();
+    let next = AtomicUsize::new(0);
+    let mut rows: Vec<(usize, Row)> = thread::scope(|scope| {
+        let worker = || {
+            let mut rows = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(specimen) = specimens.get(index) else { return rows };
+                rows.push((index, run(specimen)));
+            }
+        };
+        let workers: Vec<_> = (0..AT_ONCE.0).map(|_| scope.spawn(worker)).collect();
+        let done = workers.into_iter().map(|worker| worker.join().expect("a worker ends"));
+        done.flatten().collect()
+    });
+    rows.sort_by_key(|(index, _)| *index);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
 fn run(specimen: &'static Specimen) -> Row {
-    let report = Suite::new(specimen.harness(DEADLINE)).with_threads(AT_ONCE).report();
+    let report = Suite::new(specimen.harness(DEADLINE)).with_threads(AT_ONCE.1).report();
     for outcome in report.failures() {
         // Whoever reads it has to learn the clause, and how to run the check again.
         let message = outcome.verdict.message().unwrap_or_default();

@@ -59,7 +59,15 @@ pub(crate) const CHECKS: &[Check] = &[
 const TASKS: usize = 6;
 
 /// Runs `part` in many tasks that start together with a close of the instance.
-async fn race<F, Fut>(bench: &Bench, instance: &Instance, part: F) -> Verified
+///
+/// The close lets the others have `head_start` turns first: with a different one in each round, it
+/// comes at one moment after the other of what they do.
+async fn race<F, Fut>(
+    bench: &Bench,
+    instance: &Instance,
+    head_start: usize,
+    part: F,
+) -> Verified
 where
     F: Fn(Instance, usize) -> Fut,
     Fut: Future<Output = Verified> + Send + 'static,
@@ -76,6 +84,9 @@ where
     let closing = instance.clone();
     parts.push(bench.spawn(async move {
         start.wait().await;
+        for _ in 0..head_start {
+            tokio::task::yield_now().await;
+        }
         closing.close().await
     }));
     for part in parts {
@@ -97,10 +108,10 @@ fn open_or_closed<T>(what: &str, result: Result<T, Error>) -> Verified<Option<T>
 }
 
 async fn many_may_close_at_once(bench: Bench) -> Verified {
-    for _ in bench.rounds(20) {
+    for round in bench.rounds(20) {
         let [a, b] = bench.cluster().await?;
         let mut reader = a.subscribe("news").await?;
-        race(&bench, &a, |a, _| async move { a.close().await }).await?;
+        race(&bench, &a, round, |a, _| async move { a.close().await }).await?;
         reader.expect_end().await?;
         b.publish("news", "nobody is there").await?;
     }
@@ -108,10 +119,10 @@ async fn many_may_close_at_once(bench: Bench) -> Verified {
 }
 
 async fn publish_races_with_close(bench: Bench) -> Verified {
-    for _ in bench.rounds(20) {
+    for round in bench.rounds(20) {
         let [a, b] = bench.cluster().await?;
         let _reader = b.subscribe("news").await?;
-        race(&bench, &a, |a, number| async move {
+        race(&bench, &a, round, |a, number| async move {
             // Until the first refusal, which must come: the instance is being closed.
             for count in 0.. {
                 let envelope = MessageEnvelope::new("news", format!("{number} {count}"));
@@ -132,9 +143,9 @@ async fn publish_races_with_close(bench: Bench) -> Verified {
 }
 
 async fn subscribe_races_with_close(bench: Bench) -> Verified {
-    for _ in bench.rounds(20) {
+    for round in bench.rounds(20) {
         let [a, _b] = bench.cluster().await?;
-        race(&bench, &a, |a, number| async move {
+        race(&bench, &a, round, |a, number| async move {
             for topic in ["shared".to_owned(), format!("topic {number}")] {
                 let result = a.try_subscribe(&topic).await?;
                 if let Some(mut reader) = open_or_closed("subscribe", result)? {
@@ -149,11 +160,11 @@ async fn subscribe_races_with_close(bench: Bench) -> Verified {
 }
 
 async fn unsubscribe_races_with_close(bench: Bench) -> Verified {
-    for _ in bench.rounds(20) {
+    for round in bench.rounds(20) {
         let [a, _b] = bench.cluster().await?;
         let mut shared = a.subscribe("shared").await?;
         let mut own = a.subscribe("topic 1").await?;
-        race(&bench, &a, |a, number| async move {
+        race(&bench, &a, round, |a, number| async move {
             for topic in ["shared".to_owned(), format!("topic {number}")] {
                 open_or_closed("unsubscribe", a.try_unsubscribe(&topic).await?)?;
             }
@@ -189,9 +200,9 @@ async fn reading_races_with_close(bench: Bench) -> Verified {
 }
 
 async fn closed_means_closed_in_every_task(bench: Bench) -> Verified {
-    for _ in bench.rounds(20) {
+    for round in bench.rounds(20) {
         let [a, _b] = bench.cluster().await?;
-        race(&bench, &a, |a, _| async move {
+        race(&bench, &a, round, |a, _| async move {
             a.close().await?;
             let publish = a.try_send(MessageEnvelope::new("news", "too late")).await?;
             if open_or_closed("publish", publish)?.is_some() {

@@ -5,7 +5,7 @@ use backend_core::MessageEnvelope;
 use crate::bench::Bench;
 use crate::check::check;
 use crate::failure::{Explain, Failure, Verified};
-use crate::{Check, Clause};
+use crate::{Check, Clause, panics};
 
 pub(crate) const CHECKS: &[Check] = &[
     check!(
@@ -107,9 +107,9 @@ async fn drop_elsewhere<T: Send + 'static>(bench: &Bench, what: &str, thing: T) 
     let what = format!("{what} is dropped on a thread without a runtime");
     bench.story().tell(what.clone());
     let (done, dropped) = tokio::sync::oneshot::channel();
-    let thread = std::thread::Builder::new().name("no runtime".into()).spawn(move || {
+    let thread = std::thread::Builder::new().name(panics::ELSEWHERE.into()).spawn(move || {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(thing)));
-        let _ = done.send(result.map_err(|panic| crate::panics::text_of(panic.as_ref())));
+        let _ = done.send(result.map_err(|panic| panics::text_of(panic.as_ref())));
     });
     if let Err(error) = thread {
         return Err(Failure::new("a thread can be started", error.to_string()));
