@@ -118,7 +118,10 @@ impl Bench {
     pub(crate) async fn cluster<const N: usize>(&self) -> Verified<[Instance; N]> {
         let made = self.instances(N).await?;
         made.try_into().map_err(|made: Vec<_>| {
-            Failure::harness(format!("a cluster of {N} instances"), format!("one of {}", made.len()))
+            Failure::harness(
+                format!("a cluster of {N} instances"),
+                format!("one of {}", made.len()),
+            )
         })
     }
 

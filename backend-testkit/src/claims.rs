@@ -229,14 +229,25 @@ impl Claims {
         needs.iter().copied().filter(|need| !self.meets(*need)).collect()
     }
 
-    /// A claim as reports show it; `None` where it is not made.
-    pub(crate) fn shown(&self, need: Need) -> Option<String> {
-        let yes = || "yes".to_owned();
-        self.meets(need).then(|| match need {
-            Need::Capacity => self.capacity.map_or_else(yes, |capacity| capacity.to_string()),
-            Need::MaxData => self.max_data.map_or_else(yes, |bytes| format!("{bytes} bytes")),
-            _ => yes(),
-        })
+    /// The claims as reports show them: a word for each, and what is claimed, if anything.
+    pub(crate) fn in_words(&self) -> [(&'static str, Option<String>); 9] {
+        let yes = |claimed: bool| claimed.then(|| "yes".to_owned());
+        let order = match self.order {
+            Order::None => None,
+            Order::PerPublisher => Some("per publisher".to_owned()),
+            Order::Total => Some("total".to_owned()),
+        };
+        [
+            ("order", order),
+            ("drained close", yes(self.drained_close)),
+            ("capacity", self.capacity.map(|envelopes| envelopes.to_string())),
+            ("exact gaps", yes(self.exact_gaps)),
+            ("largest data", self.max_data.map(|bytes| format!("{bytes} bytes"))),
+            ("health", yes(self.health)),
+            ("counters", yes(self.counters)),
+            ("probe of the engine", yes(self.probe)),
+            ("faults", yes(self.faults)),
+        ]
     }
 
     const fn meets(&self, need: Need) -> bool {
@@ -285,22 +296,6 @@ pub enum Need {
     ExactGaps,
     /// [`Claims::with_max_data`].
     MaxData,
-}
-
-impl Need {
-    /// All of them, in the order in which reports show them.
-    pub const ALL: &'static [Self] = &[
-        Self::Order,
-        Self::TotalOrder,
-        Self::DrainedClose,
-        Self::Capacity,
-        Self::ExactGaps,
-        Self::MaxData,
-        Self::Counters,
-        Self::Registrations,
-        Self::Health,
-        Self::Faults,
-    ];
 }
 
 /// The claim in words: `total order`.

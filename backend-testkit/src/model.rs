@@ -38,9 +38,9 @@ pub(crate) async fn explore(bench: &Bench, menu: Menu) -> Verified {
     let mut runner = TestRunner::new_with_rng(Config::default(), rng(bench.seed()));
     let scripts = script::scripts(menu);
     for _ in bench.rounds(SCRIPTS) {
-        let mut tree = scripts.new_tree(&mut runner).map_err(|reason| {
-            Failure::harness("a script is made", reason.message().to_owned())
-        })?;
+        let mut tree = scripts
+            .new_tree(&mut runner)
+            .map_err(|reason| Failure::harness("a script is made", reason.message().to_owned()))?;
         if let Err(failure) = try_out(bench, menu, &tree.current()).await {
             return Err(shortest(bench, menu, &mut tree, failure).await);
         }

@@ -7,7 +7,7 @@ mod markdown;
 use std::fmt;
 use std::path::Path;
 
-use crate::{Check, Claims, Evidence, Level, Need, Outcome, Verdict, checks};
+use crate::{Check, Claims, Evidence, Level, Outcome, Verdict, checks};
 
 pub use json::ReportError;
 pub use markdown::matrix;
@@ -154,9 +154,4 @@ impl fmt::Display for Tally {
         }
         if separator.is_empty() { f.write_str("nothing to check") } else { Ok(()) }
     }
-}
-
-/// The claims of a backend, in words and in a fixed order.
-fn claims_in_words(claims: &Claims) -> Vec<(Need, Option<String>)> {
-    Need::ALL.iter().map(|need| (*need, claims.shown(*need))).collect()
 }

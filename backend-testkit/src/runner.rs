@@ -58,8 +58,7 @@ fn verdict(
     let run = RUNS.fetch_add(1, Ordering::Relaxed);
     let story = Story::new();
     let seed_of_check = seed::of_check(seed, check.name);
-    let bench =
-        Bench::new(Arc::clone(harness), Arc::clone(claims), story.clone(), seed_of_check);
+    let bench = Bench::new(Arc::clone(harness), Arc::clone(claims), story.clone(), seed_of_check);
     let ended = on_its_own_thread(run, check, bench.clone(), &story, claims.deadline());
     let panicked = panics::noted(run);
     let failure = match judge(ended, &bench, panicked.is_empty()) {
@@ -137,12 +136,10 @@ fn on_its_own_thread(
                     Err(panic) => Ended::Panicked(panics::text_of(panic.as_ref())),
                 }
             }
-            Err(error) => {
-                Ended::Verified(Err(Failure::harness(
+            Err(error) => Ended::Verified(Err(Failure::harness(
                 "a runtime can be started",
                 error.to_string(),
-            )))
-            }
+            ))),
         };
         let _ = ended.send(outcome);
     };

@@ -129,7 +129,13 @@ impl Suite {
     fn prepared(harness: impl Harness, seed: u64) -> Result<Self, String> {
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let known = KnownFailures::parse(harness.known_failures())?;
-        Ok(Self { claims: Arc::new(harness.claims()), harness: Arc::new(harness), known, seed, threads })
+        Ok(Self {
+            claims: Arc::new(harness.claims()),
+            harness: Arc::new(harness),
+            known,
+            seed,
+            threads,
+        })
     }
 
     /// Runs up to this many checks beside each other; as many as there are cores unless set.
@@ -190,7 +196,8 @@ impl Suite {
     }
 
     fn report_on(&self, mut outcomes: Vec<Outcome>) -> Report {
-        outcomes.sort_by_key(|outcome| checks().position(|check| std::ptr::eq(check, outcome.check)));
+        outcomes
+            .sort_by_key(|outcome| checks().position(|check| std::ptr::eq(check, outcome.check)));
         Report {
             backend: self.harness.name().to_owned(),
             claims: (*self.claims).clone(),

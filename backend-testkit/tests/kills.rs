@@ -149,13 +149,8 @@ fn page(rows: &[Row], killed: &BTreeMap<&str, Vec<&Specimen>>) -> String {
         if all.len() > names.len() {
             names.push(format!("{} more", all.len() - names.len()));
         }
-        let _ = writeln!(
-            page,
-            "| `{}` | {} | {} |",
-            check.name(),
-            clauses.join(" "),
-            names.join(", ")
-        );
+        let _ =
+            writeln!(page, "| `{}` | {} | {} |", check.name(), clauses.join(" "), names.join(", "));
     }
     page
 }

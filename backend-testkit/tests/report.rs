@@ -167,9 +167,10 @@ fn junit_has_every_check_with_its_status() {
     let report = Suite::new(named("wildcards", "")).report();
     let xml = quick_junit::Report::deserialize_from_str(&report.to_junit()).expect("JUnit's XML");
     assert_eq!(xml.tests, checks().count());
-    let failed = xml.test_suites[0].test_cases.iter().filter(|case| {
-        !matches!(case.status, quick_junit::TestCaseStatus::Success { .. })
-    });
+    let failed = xml.test_suites[0]
+        .test_cases
+        .iter()
+        .filter(|case| !matches!(case.status, quick_junit::TestCaseStatus::Success { .. }));
     let failed: Vec<_> = failed.map(|case| case.name.to_string()).collect();
     assert_eq!(failed, ["isolation::wildcards_are_ordinary"]);
 }
@@ -194,7 +195,7 @@ fn the_matrix_puts_backends_side_by_side() {
         line.unwrap_or_else(|| panic!("no row {head} in\n{table}")).to_owned()
     };
     assert_eq!(row("level"), "| level | **fault-tested** | **ordered** |");
-    assert_eq!(row("capacity"), "| capacity | 32 | – |");
+    assert_eq!(row("claims capacity"), "| claims capacity | 32 | – |");
     let core = all.tally(Level::Core);
     assert!(row("core").starts_with(&format!("| core | ✓ {} passed |", core.passed)), "{table}");
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::command::Command;
+use crate::system;
 
 /// One step: a name, and the commands that must all succeed.
 #[derive(Debug)]
@@ -73,6 +74,12 @@ pub(crate) fn all(target: &Path, required: &[&str]) -> Vec<Step> {
             ])],
         },
         Step {
+            name: "matrix",
+            about: "the README's conformance table is what the suite says",
+            kind: Kind::Check,
+            commands: matrix(target),
+        },
+        Step {
             name: "loom",
             about: "the fan-out is right under every interleaving that loom can make",
             kind: Kind::Tests,
@@ -122,6 +129,39 @@ fn test(required: &[&str]) -> Command {
         "--no-fail-fast",
     ]);
     required.iter().fold(command, |command, variable| command.with_environment(variable, "1"))
+}
+
+/// The packages with a conformance suite, and the backends that their reports are named after.
+const BACKENDS: [(&str, &str); 2] = [("backend-memory", "memory"), ("custom-backend", "custom")];
+
+/// Runs the suites once more, for their reports, and puts these into the README. On CI, where
+/// nobody would commit it, a table that has changed is an error.
+fn matrix(target: &Path) -> Vec<Command> {
+    let folder = target.join("conformance");
+    let reports = folder.to_string_lossy();
+    let tests = BACKENDS.iter().map(|(package, _)| {
+        Command::cargo(&["test", "--quiet", "--package", package, "--test", "conformance"])
+            .with_environment("BACKEND_TESTKIT_REPORTS", &reports)
+    });
+    let mut table = Command::cargo(&[
+        "run",
+        "--quiet",
+        "--package",
+        "backend-testkit",
+        "--example",
+        "matrix",
+        "--",
+        "--into",
+        "README.md",
+    ]);
+    if system::is_ci() {
+        table = table.with_argument("--check");
+    }
+    for (_, backend) in BACKENDS {
+        let report = folder.join(format!("{backend}.json"));
+        table = table.with_argument(report.to_string_lossy());
+    }
+    tests.chain([table]).collect()
 }
 
 fn loom(target: &Path) -> Command {

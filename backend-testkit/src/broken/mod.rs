@@ -96,6 +96,7 @@ pub fn specimens() -> impl Iterator<Item = &'static Specimen> {
         drops::SPECIMENS,
         outage::SPECIMENS,
         health::SPECIMENS,
+        remote::SPECIMENS,
     ];
     subjects.into_iter().flatten()
 }
@@ -125,17 +126,12 @@ pub fn honest_but_jittery(deadline: Duration) -> Box<dyn Harness> {
 /// An operation takes 100 to 200 ms, a delivery as long again.
 #[must_use]
 pub fn honest_but_far(deadline: Duration) -> Box<dyn Harness> {
-    let way = (Duration::from_millis(100), Duration::from_millis(200));
-    let ways = remote::Ways { operations: way, deliveries: way, in_order: true };
-    Box::new(remote::Remote { deadline, ways })
+    remote::far(deadline)
 }
 
 /// An honest backend that keeps no order, and [says so](crate::Claims::without_order): it has to
 /// pass everything that it claims.
 #[must_use]
 pub fn honest_but_unordered(deadline: Duration) -> Box<dyn Harness> {
-    let operations = (Duration::ZERO, Duration::from_millis(4));
-    let deliveries = (Duration::ZERO, Duration::from_millis(20));
-    let ways = remote::Ways { operations, deliveries, in_order: false };
-    Box::new(remote::Remote { deadline, ways })
+    remote::unordered(deadline, None)
 }

@@ -19,6 +19,7 @@ use backend_fanout::{Bus, Endpoint, Health};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Specimen;
 use super::twist::{CAPACITY, lock};
 use crate::{Claims, Cluster, Faults, Harness};
 
@@ -36,6 +37,54 @@ pub(super) struct Ways {
 pub(super) struct Remote {
     pub(super) deadline: Duration,
     pub(super) ways: Ways,
+    pub(super) fault: Option<Fault>,
+}
+
+/// What the server does wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// A publisher hears itself.
+    Echo,
+    /// Every seventh envelope goes down a line twice.
+    Twice,
+    /// Every ninth envelope goes down no line.
+    Loses,
+}
+
+pub(super) const SPECIMENS: &[Specimen] = &[
+    Specimen::new(
+        "echo_without_order",
+        "An instance hears what it publishes itself, at some time, in a backend without an order.",
+        "echo::never_echoed",
+        |deadline| unordered(deadline, Some(Fault::Echo)),
+    ),
+    Specimen::new(
+        "duplicates_without_order",
+        "Every seventh message comes twice, at some time, in a backend without an order.",
+        "once::never_twice",
+        |deadline| unordered(deadline, Some(Fault::Twice)),
+    ),
+    Specimen::new(
+        "loses_without_order",
+        "Every ninth message is lost, in a backend without an order.",
+        "deliver::goes_on_over_many_messages",
+        |deadline| unordered(deadline, Some(Fault::Loses)),
+    ),
+];
+
+/// With its server next door, and with no order.
+pub(super) fn unordered(deadline: Duration, fault: Option<Fault>) -> Box<dyn Harness> {
+    let operations = (Duration::ZERO, Duration::from_millis(4));
+    let deliveries = (Duration::ZERO, Duration::from_millis(20));
+    let ways = Ways { operations, deliveries, in_order: false };
+    Box::new(Remote { deadline, ways, fault })
+}
+
+/// With its server 150 ms away.
+pub(super) fn far(deadline: Duration) -> Box<dyn Harness> {
+    let way = (Duration::from_millis(100), Duration::from_millis(200));
+    let ways = Ways { operations: way, deliveries: way, in_order: true };
+    Box::new(Remote { deadline, ways, fault: None })
 }
 
 /// One end of the connection, and what the server knows of it.
@@ -70,10 +119,11 @@ struct Line {
     queue: mpsc::UnboundedSender<(Instant, u64, MessageEnvelope)>,
 }
 
-#[derive(Default)]
 struct Server {
     nodes: Mutex<Vec<Weak<Node>>>,
     dice: AtomicU64,
+    fault: Option<Fault>,
+    routed: AtomicU64,
 }
 
 impl Server {
@@ -89,8 +139,14 @@ impl Server {
 
     /// Sends the envelope down the lines of all other nodes.
     fn route(&self, from: usize, envelope: &MessageEnvelope) {
+        let turn = self.routed.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.fault == Some(Fault::Loses) && turn.is_multiple_of(9) {
+            return;
+        }
+        let twice = self.fault == Some(Fault::Twice) && turn.is_multiple_of(7);
+        let echo = self.fault == Some(Fault::Echo);
         let nodes: Vec<Arc<Node>> = lock(&self.nodes).iter().filter_map(Weak::upgrade).collect();
-        for node in nodes.iter().filter(|node| node.number != from) {
+        for node in nodes.iter().filter(|node| node.number != from || echo) {
             let mut state = lock(&node.state);
             state.prune();
             let era = state.era;
@@ -99,9 +155,11 @@ impl Server {
                 continue;
             }
             for line in lines {
-                let due = Instant::now() + self.delay(node.ways.deliveries);
-                // A line that has gone needs nothing.
-                let _ = line.queue.send((due, era, envelope.clone()));
+                for _ in 0..=usize::from(twice) {
+                    let due = Instant::now() + self.delay(node.ways.deliveries);
+                    // A line that has gone needs nothing.
+                    let _ = line.queue.send((due, era, envelope.clone()));
+                }
             }
         }
     }
@@ -273,9 +331,8 @@ impl Backend for Handle {
             if state.link == Link::Closed {
                 return Err(Error::Closed);
             }
-            let (gone, kept) = std::mem::take(&mut state.lines)
-                .into_iter()
-                .partition(|line| line.topic == topic);
+            let (gone, kept) =
+                std::mem::take(&mut state.lines).into_iter().partition(|line| line.topic == topic);
             state.lines = kept;
             let gone: Vec<Line> = gone;
             for line in gone {
@@ -353,7 +410,12 @@ impl Harness for Remote {
     }
 
     async fn cluster(&self, instances: usize) -> Result<Cluster, BoxError> {
-        let server = Arc::new(Server::default());
+        let server = Arc::new(Server {
+            nodes: Mutex::default(),
+            dice: AtomicU64::new(0),
+            fault: self.fault,
+            routed: AtomicU64::new(0),
+        });
         let nodes: Vec<Arc<Node>> = (0..instances)
             .map(|number| {
                 Arc::new(Node {

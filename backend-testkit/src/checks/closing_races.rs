@@ -62,12 +62,7 @@ const TASKS: usize = 6;
 ///
 /// The close lets the others have `head_start` turns first: with a different one in each round, it
 /// comes at one moment after the other of what they do.
-async fn race<F, Fut>(
-    bench: &Bench,
-    instance: &Instance,
-    head_start: usize,
-    part: F,
-) -> Verified
+async fn race<F, Fut>(bench: &Bench, instance: &Instance, head_start: usize, part: F) -> Verified
 where
     F: Fn(Instance, usize) -> Fut,
     Fut: Future<Output = Verified> + Send + 'static,

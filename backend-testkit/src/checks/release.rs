@@ -64,7 +64,13 @@ pub(crate) const CHECKS: &[Check] = &[
         [Registrations],
         "Unsubscribing releases the subscriptions and the topic."
     ),
-    check!("release", close_releases, [C1, U4], [Registrations], "Closing releases all subscriptions."),
+    check!(
+        "release",
+        close_releases,
+        [C1, U4],
+        [Registrations],
+        "Closing releases all subscriptions."
+    ),
     check!(
         "release",
         dropping_the_last_handle_ends_the_streams,

@@ -38,7 +38,10 @@ struct Item {
 
 #[derive(Debug)]
 enum What {
-    Envelope { publisher: usize, data: String },
+    Envelope {
+        publisher: usize,
+        data: String,
+    },
     /// An outage: a gap has to stand here.
     Hole,
 }
@@ -231,9 +234,10 @@ impl Expected {
         if let Some(missing) = self.has_to_come() {
             return Err(Failure::new(missing, "nothing more").of(Clause::D1));
         }
-        let certain = self.items.iter().all(|item| {
-            item.duty != Duty::May && matches!(item.what, What::Envelope { .. })
-        });
+        let certain = self
+            .items
+            .iter()
+            .all(|item| item.duty != Duty::May && matches!(item.what, What::Envelope { .. }));
         let up_to_the_last = self.items.last().is_some_and(|item| item.received);
         if !(exact && certain && up_to_the_last) {
             return Ok(());

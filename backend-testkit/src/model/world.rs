@@ -209,11 +209,7 @@ impl World {
                 return Err(failure.of(Clause::D1));
             }
         };
-        self.steps.push(format!(
-            "reader {} gets {}",
-            number + 1,
-            show::event(event.as_ref())
-        ));
+        self.steps.push(format!("reader {} gets {}", number + 1, show::event(event.as_ref())));
         let watched = &mut self.readers[number];
         match event {
             Some(event) => watched.expected.receive(&event)?,
@@ -235,7 +231,11 @@ impl World {
             loop {
                 let event = reader.next("what it had accepted, or the end").await;
                 let Some(event) = event.of(Clause::U1)? else { break };
-                self.steps.push(format!("reader {} gets {}", number + 1, show::event(Some(&event))));
+                self.steps.push(format!(
+                    "reader {} gets {}",
+                    number + 1,
+                    show::event(Some(&event))
+                ));
                 // Nobody can know which gaps are still due.
                 if matches!(event, Event::Message(_)) {
                     watched.expected.receive(&event)?;
@@ -335,7 +335,11 @@ impl World {
             watched.reader = None;
         }
         for seat in self.seats.iter().filter(|seat| seat.link == Link::Up) {
-            seat.instance.until_held(0, 0).await.because("all was dropped or ended").of(Clause::U4)?;
+            seat.instance
+                .until_held(0, 0)
+                .await
+                .because("all was dropped or ended")
+                .of(Clause::U4)?;
         }
         Ok(())
     }

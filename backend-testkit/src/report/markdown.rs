@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Report, Tally, claims_in_words};
-use crate::{Clause, Level, Need, Verdict, checks_of};
+use super::{Report, Tally};
+use crate::{Claims, Clause, Level, Verdict, checks_of};
 
 /// A table of several backends, side by side: levels, then claims. For a README.
 ///
@@ -30,9 +30,9 @@ pub fn matrix(reports: &[Report]) -> String {
     for level in Level::ALL {
         row(&level.to_string(), each(&|report| tally(&report.tally(*level))));
     }
-    for need in Need::ALL {
-        let claim = |report: &Report| report.claims.shown(*need).unwrap_or_else(|| "–".to_owned());
-        row(&need.to_string(), each(&claim));
+    for (index, (name, _)) in Claims::new().in_words().into_iter().enumerate() {
+        let claim = |report: &Report| report.claims.in_words()[index].1.clone();
+        row(&format!("claims {name}"), each(&|report| claim(report).unwrap_or_else(|| "–".into())));
     }
     table
 }
@@ -67,8 +67,8 @@ impl Report {
             let _ = writeln!(text, "| {level} | {} |", tally(&self.tally(*level)));
         }
         let _ = writeln!(text, "\n| claim | |\n| --- | --- |");
-        for (need, shown) in claims_in_words(&self.claims) {
-            let _ = writeln!(text, "| {need} | {} |", shown.as_deref().unwrap_or("not claimed"));
+        for (name, claimed) in self.claims.in_words() {
+            let _ = writeln!(text, "| {name} | {} |", claimed.as_deref().unwrap_or("not claimed"));
         }
         let _ = writeln!(text, "\n| clause | | checks |\n| --- | --- | --- |");
         for clause in Clause::ALL {

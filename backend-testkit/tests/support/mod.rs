@@ -6,26 +6,26 @@ use backend_core::Backend;
 use backend_memory::MemoryBackend;
 use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, async_trait};
 
-pub const CAPACITY: usize = 32;
+pub(crate) const CAPACITY: usize = 32;
 
 /// Puts a backend behind something else.
-pub type Wrap = fn(Arc<MemoryBackend>) -> Arc<dyn Backend>;
+pub(crate) type Wrap = fn(Arc<MemoryBackend>) -> Arc<dyn Backend>;
 
 /// Memory backends, behind whatever is wanted, with these claims.
-pub struct Memory {
-    pub claims: Claims,
-    pub known_failures: &'static str,
-    pub wrap: Wrap,
+pub(crate) struct Memory {
+    pub(crate) claims: Claims,
+    pub(crate) known_failures: &'static str,
+    pub(crate) wrap: Wrap,
 }
 
 impl Memory {
     /// All that a memory backend can claim.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { claims: all_claims(), known_failures: "", wrap: |backend| backend }
     }
 }
 
-pub fn all_claims() -> Claims {
+pub(crate) fn all_claims() -> Claims {
     Claims::new()
         .with_total_order()
         .with_health()
