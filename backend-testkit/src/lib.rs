@@ -58,17 +58,25 @@
 //!
 //! * **Claims** are checked. What is not claimed is shown as ignored, with that reason, and never
 //!   as passed.
-//! * **A check passes on a positive observation only.** That something does *not* arrive is shown
-//!   with a witness and a sentinel: somebody else receives the forbidden envelope, something
-//!   permitted is sent behind it, and the subject sees the second without the first. No check waits
-//!   for a while and takes silence for an answer.
+//! * **A check passes on a positive observation only**, and is [inconclusive](Verdict::Inconclusive)
+//!   until then. That something does *not* arrive is shown with a witness and a sentinel: somebody
+//!   else receives the forbidden envelope, something permitted is sent behind it, and the subject
+//!   sees the second without the first. No check waits for a while and takes silence for an answer.
+//!   Where a backend claims [no order](Claims::without_order), a sentinel proves little: there are
+//!   many then, and the verdict says that it is [statistical](Evidence::Statistical).
 //! * **The checks go by the backend's pace.** [`Claims::with_deadline`] is a limit that costs
 //!   nothing on a good day; a slow backend is no broken one.
+//! * **Chance has a seed.** The `model::` checks do random things to several instances, and compare
+//!   with a small model of what every subscription must, may and must not receive. What fails is
+//!   made shorter until nothing can be left out, and comes again with `BACKEND_TESTKIT_SEED`.
 //! * **A failure tells** what was expected by which clause, what was seen, step by step, and the
 //!   command that runs just this check again. A backend that hangs, blocks its thread or panics
 //!   fails the check in which it does, and the run goes on.
-//! * **The checks can fail**: [`broken`] has backends with one fault each, and a test that holds
-//!   every one to be caught by the check that names its fault.
+//! * **A [`Report`]** says how far a backend goes, by [`Level`]; [`run`] leaves one as JSON, JUnit and
+//!   Markdown on request, and a [`matrix`] puts several side by side.
+//! * **Known failures** are listed by the [harness](Harness::known_failures), and have to fail.
+//! * **The checks can fail**: [`broken`] has backends with one fault each. Every one is caught by the
+//!   check that names its fault, every check catches at least one, and what is honest passes.
 //!
 //! Programs get the verdicts from a [`Suite`].
 //!
