@@ -194,8 +194,9 @@ fn give_up(shared: &Shared, pending: &Pending) -> io::Result<Vec<Call>> {
 
 /// Subscribes to every topic again; when all are answered, ends the outage.
 async fn go_live(link: Link, shared: &Shared) -> io::Result<Infallible> {
+    let topics = shared.users.topics();
     let mut answers = Vec::new();
-    for topic in shared.users.topics() {
+    for topic in &topics {
         let frame = frame::encode_request(&Request::Subscribe(topic.to_string()));
         let frame = frame.map_err(io::Error::other)?;
         let (answer, answered) = oneshot::channel();
@@ -205,6 +206,10 @@ async fn go_live(link: Link, shared: &Shared) -> io::Result<Infallible> {
     }
     for answered in answers {
         answered.await.map_err(io::Error::other)?;
+    }
+    // Given up meanwhile, perhaps before its turn to be written had come.
+    for topic in topics.iter().filter(|topic| !shared.users.is_subscribed(topic)) {
+        shared.released.add(topic);
     }
     shared.live(link);
     std::future::pending().await

@@ -1,6 +1,7 @@
 //! The adapter seen from the relay's side of the wire: the test is the relay, and reads what it is
 //! asked and when.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -32,13 +33,16 @@ struct Wire {
 impl Wire {
     /// The next request that is no sign of life; those are answered on the way.
     async fn request(&mut self) -> Request {
-        loop {
-            match soon(frame::receive(&mut self.incoming)).await.expect("a frame") {
-                Some(Request::Ping) => self.answer(&Reply::Done).await,
-                Some(request) => return request,
-                None => panic!("the instance has hung up"),
+        soon(async {
+            loop {
+                match frame::receive(&mut self.incoming).await.expect("a frame") {
+                    Some(Request::Ping) => self.answer(&Reply::Done).await,
+                    Some(request) => return request,
+                    None => panic!("the instance has hung up"),
+                }
             }
-        }
+        })
+        .await
     }
 
     async fn answer(&mut self, reply: &Reply) {
@@ -219,6 +223,42 @@ async fn healthy_again_when_the_last_topic_is_answered() {
         assert!(matches!(soon(reader.recv()).await, Some(Event::Gap(_))));
         assert_eq!(soon(reader.recv()).await, Some(Event::Message(late)));
     }
+}
+
+#[tokio::test]
+async fn what_is_given_up_while_it_is_brought_back_stays_so() {
+    // So many and so long that they do not all fit into the sockets: their turn comes late.
+    const TOPICS: usize = 800;
+    let topic = |number: usize| format!("{number:0>30000}");
+    let relay = Relay::new().await;
+    let (backend, mut wire, _) = relay.instance().await;
+    let mut live = Vec::new();
+    for number in 0..TOPICS {
+        let topic = topic(number);
+        let (subscribed, ()) = tokio::join!(backend.subscribe(&topic), async {
+            wire.expect_subscribe(&topic).await;
+            wire.answer(&Reply::Done).await;
+        });
+        live.push(subscribed.unwrap());
+    }
+    let mut recovered = recoveries(&backend);
+    drop(wire);
+    let (mut wire, _) = relay.accept().await;
+    let mut held = HashSet::new();
+    let mut subscribed = 0;
+    while subscribed < TOPICS || !held.is_empty() {
+        match wire.request().await {
+            Request::Subscribe(topic) => {
+                subscribed += 1;
+                assert!(held.insert(topic));
+            }
+            Request::Unsubscribe(topic) => drop(held.remove(&topic)),
+            other => panic!("{other:?}"),
+        }
+        wire.answer(&Reply::Done).await;
+        live.clear();
+    }
+    soon(recovered.recv()).await.unwrap();
 }
 
 #[tokio::test]
