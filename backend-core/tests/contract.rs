@@ -42,6 +42,9 @@ fn table() -> Vec<Clause> {
                     item.unwrap_or_else(|| panic!("no link to an item: {row}")).to_owned()
                 })
                 .collect();
+            // Each row can be linked to, by its id.
+            let (anchor, id) = id.rsplit_once('>').unwrap_or_else(|| panic!("no anchor: {row}"));
+            assert_eq!(anchor, format!("<a id=\"{id}\"></a"), "{row}");
             Clause { id: id.to_owned(), bound_at }
         })
         .collect()

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Where the contract can be read.
-const CONTRACT: &str = "https://docs.rs/backend-core/latest/backend_core/#the-contract";
+/// Where the contract can be read; each clause has an anchor of its id.
+const CONTRACT: &str = "https://docs.rs/backend-core/latest/backend_core/index.html";
 
 macro_rules! clauses {
     ($($(#[$doc:meta])* $id:ident $($claimed:ident)? $title:literal, $text:literal;)*) => {
@@ -196,10 +196,10 @@ impl Clause {
         matches!(self, Self::D2 | Self::D3 | Self::D5 | Self::D7)
     }
 
-    /// Where the whole contract can be read.
+    /// Where it can be read, among the others.
     #[must_use]
-    pub const fn url(self) -> &'static str {
-        CONTRACT
+    pub fn url(self) -> String {
+        format!("{CONTRACT}#{}", self.id())
     }
 }
 

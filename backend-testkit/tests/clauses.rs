@@ -12,8 +12,9 @@ fn contract() -> Option<Vec<[String; 3]>> {
     let text = std::fs::read_to_string(path).ok()?;
     let rows = text.lines().filter_map(|line| {
         let cells: Vec<_> = line.strip_prefix("| ")?.split(" | ").collect();
-        let id = cells.first().filter(|id| id.len() == 2 && id.ends_with(char::is_numeric))?;
-        Some([*id, *cells.get(1)?, *cells.get(2)?].map(str::to_owned))
+        let (anchor, id) = cells.first()?.rsplit_once('>')?;
+        assert_eq!(anchor, format!("<a id=\"{id}\"></a"), "a failure's message links to it");
+        Some([id, *cells.get(1)?, *cells.get(2)?].map(str::to_owned))
     });
     Some(rows.collect())
 }
