@@ -1,0 +1,185 @@
+//! One envelope as bytes, and back: what goes through the engine.
+//!
+//! There are two formats, and every instance reads both, so they may be mixed on one bus.
+//!
+//! | | [`Format::Binary`] | [`Format::Json`] |
+//! |---|---|---|
+//! | first byte | `0xF7` | `{` |
+//! | carries | everything, exactly | data that is not UTF-8 as base64, ttl in milliseconds, rounded up |
+//! | is for | speed | eyes, and services in Go that read Tavern's JSON |
+//! | adds to the data | [`overhead`], known before | up to that much |
+//!
+//! The page `docs/wire.md` of the repository says what each byte means, for those who speak the
+//! format in another language.
+//!
+//! Nobody need be trusted: whatever the bytes, [`decode`] gives a frame or a [`Refused`], never
+//! panics, and allocates in proportion to the frame's own length, whatever lengths it claims.
+//!
+//! ```
+//! use backend_core::MessageEnvelope;
+//! use backend_engine::wire::{self, Format};
+//! use backend_engine::{Origin, Stamp};
+//! use bytes::BytesMut;
+//!
+//! let here = Stamp { origin: Origin::random(), epoch: 0, sequence: 1 };
+//! let order = MessageEnvelope::new("orders", "one coffee");
+//!
+//! // One buffer for many frames: each is split off, and what is left over serves the next.
+//! let mut buffer = BytesMut::with_capacity(64 * 1024);
+//! wire::encode(Format::Binary, &here, &order, &mut buffer)?;
+//! let frame = buffer.split().freeze();
+//! assert_eq!(frame.len(), wire::overhead(Format::Binary, &order)? + order.data().len());
+//!
+//! // There: is it our own echo? If not, decode it; the data is a slice of the frame.
+//! assert_eq!(wire::peek_origin(&frame), Some(here.origin));
+//! let decoded = wire::decode(frame)?;
+//! decoded.expect_topic("orders")?;
+//! assert_eq!((decoded.stamp, decoded.envelope), (Some(here), order));
+//!
+//! // What Go services publish has no numbers, and is read just the same.
+//! let tavern = wire::decode(r#"{"topic":"orders","data":"one tea","ttl":500}"#.into())?;
+//! assert_eq!(tavern.stamp, None);
+//! assert_eq!(tavern.envelope.data(), "one tea");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod binary;
+mod json;
+mod refused;
+
+use backend_core::{Error, MessageEnvelope, Result};
+use bytes::{Bytes, BytesMut};
+
+pub use self::refused::Refused;
+use crate::{Origin, Stamp};
+
+/// How an instance writes its envelopes. It reads both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Version 1 of the binary format.
+    #[default]
+    Binary,
+    /// Tavern's JSON, with the stamp as the field `numbering`.
+    ///
+    /// A ttl is rounded up to whole milliseconds, and one of more than `i64::MAX` milliseconds
+    /// cannot be written.
+    Json,
+}
+
+/// What a frame says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The envelope's number; `None` in JSON without `numbering`. How many such envelopes were
+    /// lost, and whether one is an own echo, nobody can tell.
+    pub stamp: Option<Stamp>,
+    /// What was published.
+    pub envelope: MessageEnvelope,
+}
+
+impl Frame {
+    /// Whether it is an envelope of `topic`, as what arrives under that topic's name should be.
+    ///
+    /// Long topics have a digest for a [name](crate::name), and anybody may publish anything under
+    /// any name: the topic in the frame decides (clause D7).
+    ///
+    /// # Errors
+    /// [`Refused::Topic`] if it is not.
+    pub fn expect_topic(&self, topic: &str) -> Result<(), Refused> {
+        if self.envelope.topic() == topic { Ok(()) } else { Err(Refused::Topic) }
+    }
+}
+
+/// Appends the frame of `envelope` to `into`, whose capacity is grown where it does not suffice.
+///
+/// `into` may hold other frames already; split yours off and freeze it. All frames that were split
+/// off one buffer share its memory, which is freed with the last of them.
+///
+/// # Errors
+/// [`Error::Codec`]: the format has no form for the envelope (JSON: a ttl of more than `i64::MAX`
+/// milliseconds; binary: a field of more than 4 GiB). `into` is then as it was.
+pub fn encode(
+    format: Format,
+    stamp: &Stamp,
+    envelope: &MessageEnvelope,
+    into: &mut BytesMut,
+) -> Result<()> {
+    match format {
+        Format::Binary => binary::encode(stamp, envelope, into),
+        Format::Json => json::encode(stamp, envelope, into),
+    }
+}
+
+/// Reads a frame of either format.
+///
+/// The data of a binary frame is a slice of `frame`, and keeps its memory.
+///
+/// # Errors
+/// [`Refused`], if it is not exactly one well-formed frame of a known version.
+pub fn decode(frame: Bytes) -> Result<Frame, Refused> {
+    match frame.first() {
+        None => Err(Refused::Empty),
+        Some(&binary::MAGIC) => binary::decode(frame),
+        Some(b'{') => json::decode(&frame),
+        Some(&first) => Err(Refused::Foreign { first }),
+    }
+}
+
+/// Who published this frame, if that stands at its place: a few nanoseconds, to drop an own echo
+/// before it is decoded.
+///
+/// `None` says nothing: the frame may be in JSON of another order, of an unknown version, or no
+/// frame at all. If a frame decodes, what was peeked is its stamp's origin.
+#[must_use]
+pub fn peek_origin(frame: &[u8]) -> Option<Origin> {
+    match frame.first() {
+        Some(&binary::MAGIC) => binary::peek_origin(frame),
+        _ => json::peek_origin(frame),
+    }
+}
+
+/// How many bytes the frame has besides the data.
+///
+/// [`Format::Binary`]: exactly that many. [`Format::Json`]: at most that many, and at most 38 less,
+/// for how long the stamp's two numbers are in decimal; what escapes and base64 add to the data is
+/// counted, so it depends on the data, too.
+///
+/// # Errors
+/// [`Error::Codec`], where JSON has no form for the envelope.
+pub fn overhead(format: Format, envelope: &MessageEnvelope) -> Result<usize> {
+    match format {
+        Format::Binary => Ok(binary::overhead(envelope)),
+        Format::Json => json::overhead(envelope),
+    }
+}
+
+/// Whether the frame fits into the `largest` payload that the engine takes, in bytes.
+///
+/// ```
+/// use backend_core::{Error, MessageEnvelope};
+/// use backend_engine::wire::{self, Format};
+///
+/// let envelope = MessageEnvelope::new("orders", vec![0; 1_000]);
+/// match wire::check_size(Format::Binary, &envelope, 1_024) {
+///     // 24 bytes are left for topic and head, which need 49.
+///     Err(Error::PayloadTooLarge { actual, limit }) => assert_eq!((actual, limit), (1_000, 975)),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
+///
+/// # Errors
+/// [`Error::PayloadTooLarge`] with the length of the data, and how much of it there may be with
+/// this topic, scope, ttl and id: exactly, in binary. In JSON the limit is that of data that grows
+/// by as many bytes as this one. It is 0 where the rest is too large even without data.
+/// [`Error::Codec`] as [`overhead`].
+pub fn check_size(format: Format, envelope: &MessageEnvelope, largest: usize) -> Result<()> {
+    let actual = envelope.data().len();
+    if format == Format::Json && json::longest(envelope) <= largest {
+        return Ok(());
+    }
+    let overhead = overhead(format, envelope)?;
+    if overhead.saturating_add(actual) <= largest {
+        return Ok(());
+    }
+    Err(Error::PayloadTooLarge { actual, limit: largest.saturating_sub(overhead) })
+}
