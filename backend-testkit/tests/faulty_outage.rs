@@ -1,13 +1,15 @@
 //! Scripted outages, beyond what the suite holds them to, and the recording.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Wake};
 use std::time::Duration;
 
 use backend_core::{Backend, Error, Event, HealthAwareBackend, MessageEnvelope, Subscription};
 use backend_memory::MemoryBackend;
-use backend_testkit::faulty::{Fate, Operation};
+use backend_testkit::faulty::{Fate, Operation, Record};
 use backend_testkit::{Faulty, Gate, Rule};
+use futures_util::FutureExt;
 
 const OUTAGE: &str = "messages may have been missed (the connection was lost)";
 
@@ -35,6 +37,14 @@ fn story(subscription: &mut Subscription) -> Vec<String> {
             other => format!("{other:?}"),
         })
         .collect()
+}
+
+/// Waits for what should happen at once. Only a failing test waits for so long.
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(20), future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: nothing within 20 seconds"),
+    }
 }
 
 /// Counts the calls of a callback.
@@ -65,6 +75,71 @@ async fn a_reader_that_comes_late_finds_everything_in_its_place() {
     controls.recover();
     publish_all(&honest, &["after"]);
     assert_eq!(story(&mut room), ["before", OUTAGE, "between", OUTAGE, "after"]);
+}
+
+#[tokio::test]
+async fn a_reader_that_reads_on_gets_nothing_until_it_is_over() {
+    let (honest, faulty) = pair();
+    let controls = faulty.controls();
+    let mut room = faulty.subscribe("room").await.unwrap();
+    controls.outage();
+    for data in ["gone", "gone as well"] {
+        publish_all(&honest, &[data]);
+        assert_eq!(story(&mut room), Vec::<String>::new());
+    }
+    controls.recover();
+    publish_all(&honest, &["after"]);
+    assert_eq!(story(&mut room), [OUTAGE, "after"]);
+    let cut_off = |step: &&Record| step.fate == Fate::CutOff;
+    let recording = controls.recording();
+    assert_eq!(recording.records().iter().filter(cut_off).count(), 2, "{recording}");
+}
+
+#[tokio::test]
+async fn an_outage_within_an_outage_and_a_recovery_from_none_do_nothing() {
+    let (honest, faulty) = pair();
+    let controls = faulty.controls();
+    let calls = recoveries(&faulty);
+    let mut room = faulty.subscribe("room").await.unwrap();
+    publish_all(&honest, &["before"]);
+    controls.recover();
+    assert_eq!(story(&mut room), ["before"]);
+    controls.outage();
+    publish_all(&honest, &["gone"]);
+    controls.outage();
+    controls.recover();
+    controls.recover();
+    assert_eq!(story(&mut room), [OUTAGE]);
+    assert_eq!(calls(), 1);
+    let recording = controls.recording();
+    let counts = [Operation::Outage, Operation::Recover].map(|kind| recording.passed(kind));
+    assert_eq!(counts, [1, 1], "{recording}");
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_is_woken_by_the_recovery_whoever_has_peeked() {
+    let (_honest, faulty) = pair();
+    let controls = faulty.controls();
+    let mut room = faulty.subscribe("room").await.unwrap();
+    controls.outage();
+    let woken = Arc::new(Flag::default());
+    let waker = Arc::clone(&woken).into();
+    let mut cx = Context::from_waker(&waker);
+    assert!(room.recv().boxed().poll_unpin(&mut cx).is_pending());
+    assert_eq!(story(&mut room), Vec::<String>::new());
+    assert!(!woken.0.load(Ordering::Relaxed));
+    controls.recover();
+    assert!(woken.0.load(Ordering::Relaxed));
+    assert_eq!(story(&mut room), [OUTAGE]);
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[tokio::test]
@@ -107,13 +182,59 @@ async fn a_call_that_is_held_into_an_outage_is_refused() {
         let faulty = Arc::clone(&faulty);
         async move { faulty.subscribe("room").await.map(drop) }
     });
-    gate.until_reached(2).await;
+    within("both calls at the gate", gate.until_reached(2)).await;
     controls.outage();
     gate.open();
-    assert!(matches!(publish.await.unwrap(), Err(Error::Unavailable(_))));
-    assert!(matches!(subscribe.await.unwrap(), Err(Error::Unavailable(_))));
+    assert!(matches!(within("the publish", publish).await.unwrap(), Err(Error::Unavailable(_))));
+    assert!(matches!(
+        within("the subscribe", subscribe).await.unwrap(),
+        Err(Error::Unavailable(_))
+    ));
     controls.recover();
     assert_eq!(story(&mut there), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_publish_that_is_held_until_after_the_close_finds_it_closed() {
+    let (_honest, faulty) = pair();
+    let gate = Gate::new();
+    let faulty = faulty.with_rule(Rule::publish().hold(&gate));
+    let mut publish = faulty.publish(envelope("held"));
+    assert!((&mut publish).now_or_never().is_none());
+    faulty.controls().outage();
+    faulty.close().await.unwrap();
+    gate.open();
+    assert!(within("the publish", publish).await.unwrap_err().is_closed());
+}
+
+#[tokio::test]
+async fn a_subscribe_that_the_backend_answers_in_an_outage_is_refused_and_leaves_nothing() {
+    let gate = Gate::new();
+    let slow = Faulty::new(MemoryBackend::new()).with_rule(Rule::subscribe().hold(&gate));
+    let faulty = Faulty::new(slow);
+    let controls = faulty.controls();
+    let mut subscribe = faulty.subscribe("room");
+    assert!((&mut subscribe).now_or_never().is_none());
+    controls.outage();
+    gate.open();
+    let result = within("the subscribe", subscribe).await;
+    assert!(matches!(result, Err(Error::Unavailable(_))), "{result:?}");
+    assert_eq!(faulty.as_observable().unwrap().stats().subscriptions, 0);
+    assert_eq!(controls.subscriptions(), 0);
+}
+
+#[tokio::test]
+async fn the_open_subscriptions_are_counted() {
+    let (_honest, faulty) = pair();
+    let controls = faulty.controls();
+    let first = faulty.subscribe("room").await.unwrap();
+    let mut second = faulty.subscribe("kitchen").await.unwrap();
+    assert_eq!(controls.subscriptions(), 2);
+    drop(first);
+    assert_eq!(controls.subscriptions(), 1);
+    faulty.close().await.unwrap();
+    assert_eq!(within("the end", second.recv()).await, None);
+    assert_eq!(controls.subscriptions(), 0);
 }
 
 #[tokio::test]
@@ -150,13 +271,15 @@ async fn it_is_healthy_when_neither_has_an_outage_and_tells_once() {
 async fn the_controls_do_not_keep_the_instance() {
     let (honest, faulty) = pair();
     let controls = faulty.controls();
+    let calls = recoveries(&faulty);
     let mut room = faulty.subscribe("room").await.unwrap();
     publish_all(&honest, &["before"]);
     drop(faulty);
     controls.outage();
     controls.recover();
+    assert_eq!(calls(), 0, "nothing comes back");
     assert_eq!(story(&mut room), ["before"]);
-    assert_eq!(room.recv().await, None);
+    assert_eq!(within("the end", room.recv()).await, None);
     assert_eq!(controls.recording().passed(Operation::End), 1);
 }
 
@@ -264,7 +387,8 @@ async fn until_finds_what_has_been_and_waits_for_what_is_to_come() {
     let (_honest, faulty) = pair();
     let controls = faulty.controls();
     faulty.publish(envelope("first")).await.unwrap();
-    let found = controls.until(|step| step.operation == Operation::Publish).await;
+    let first = controls.until(|step| step.operation == Operation::Publish);
+    let found = within("the first publish", first).await;
     assert_eq!((found.number, found.data(), &found.fate), (0, &b"first"[..], &Fate::Passed));
 
     let third = tokio::spawn(async move {
@@ -280,5 +404,5 @@ async fn until_finds_what_has_been_and_waits_for_what_is_to_come() {
         faulty.publish(envelope(data)).await.unwrap();
         tokio::task::yield_now().await;
     }
-    assert_eq!(third.await.unwrap(), b"third");
+    assert_eq!(within("the third publish", third).await.unwrap(), b"third");
 }

@@ -50,6 +50,14 @@ async fn received(rule: Rule) -> Vec<String> {
     story(&mut room)
 }
 
+/// Waits for what should happen at once. Only a failing test waits for so long.
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(20), future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: nothing within 20 seconds"),
+    }
+}
+
 fn down() -> Error {
     Error::unavailable("connection reset")
 }
@@ -75,7 +83,8 @@ async fn a_reader_that_waits_is_told_of_a_loss_at_once() {
     let (honest, faulty) = pair();
     faulty.controls().add_rule(Rule::receive().lose());
     let mut room = faulty.subscribe("room").await.unwrap();
-    let (event, ()) = tokio::join!(room.recv(), publish_all(&honest, &["lost"]));
+    let both = async { tokio::join!(room.recv(), publish_all(&honest, &["lost"])) };
+    let (event, ()) = within("the gap", both).await;
     assert_eq!(event.map(in_words).unwrap(), "1 message was missed (the reader lagged)");
 }
 
@@ -195,7 +204,7 @@ async fn delayed_calls_take_their_time() {
     assert_eq!(story(&mut there), ["late"]);
     faulty.unsubscribe("room").await.unwrap();
     assert!(begin.elapsed() >= 3 * hour);
-    assert_eq!(room.recv().await, None);
+    assert_eq!(within("the end", room.recv()).await, None);
     faulty.close().await.unwrap();
     assert!(begin.elapsed() >= 4 * hour);
 }
@@ -237,7 +246,7 @@ async fn what_is_held_at_a_gate_goes_on_when_it_is_opened() {
         let first = room.recv().await.map(in_words);
         (first, story(&mut room))
     });
-    gate.until_reached(1).await;
+    within("the message at the gate", gate.until_reached(1)).await;
     assert!(!gate.is_open() && !reader.is_finished());
     // Another topic has a gate rule of its own, which this message meets; publishing does not.
     publish_all(&*faulty, &["out"]).await;
@@ -246,7 +255,7 @@ async fn what_is_held_at_a_gate_goes_on_when_it_is_opened() {
     assert_eq!(gate.reached(), 2);
 
     gate.open();
-    let (first, rest) = reader.await.unwrap();
+    let (first, rest) = within("the message", reader).await.unwrap();
     assert_eq!((first.as_deref(), rest), (Some("held"), vec!["behind".to_owned()]));
     assert_eq!(story(&mut other), ["held too"]);
 }
@@ -386,7 +395,7 @@ async fn a_close_that_fails_closes_all_the_same_and_closed_is_closed() {
     let controls = faulty.controls();
     let mut room = faulty.subscribe("room").await.unwrap();
     assert!(matches!(faulty.close().await, Err(Error::Backend(_))));
-    assert_eq!(room.recv().await, None);
+    assert_eq!(within("the end", room.recv()).await, None);
 
     controls.clear_rules();
     controls.add_rule(Rule::publish().drop_silently());

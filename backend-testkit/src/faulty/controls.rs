@@ -64,6 +64,13 @@ impl Controls {
         self.0.is_cut()
     }
 
+    /// How many subscriptions the application holds now: those that it has neither dropped nor read
+    /// to their end.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.0.subscriptions()
+    }
+
     /// What has passed so far. Printed, it is one line for each step.
     #[must_use]
     pub fn recording(&self) -> Recording {
@@ -106,6 +113,7 @@ impl fmt::Debug for Controls {
             .field("seed", &self.seed())
             .field("rules", &self.0.script.rules())
             .field("cut_off", &self.is_cut_off())
+            .field("subscriptions", &self.subscriptions())
             .finish_non_exhaustive()
     }
 }

@@ -254,7 +254,7 @@ impl<K: On> Matching<K> {
     }
 
     /// It hangs until the test opens the gate. The caller waits; of messages, those behind it wait
-    /// too.
+    /// too, and so does the end of the stream.
     pub fn hold(self, gate: &Gate) -> Rule {
         self.then(Action::Hold(gate.clone()))
     }

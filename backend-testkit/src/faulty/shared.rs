@@ -143,8 +143,11 @@ impl Shared {
         self.recorder.write(Record::new(Operation::Recover, Fate::Passed));
         drop(switching);
         wakers.into_iter().for_each(std::task::Waker::wake);
-        // An outage of the backend's own may outlast the scripted one.
-        self.health.set_part(INNER, self.inner_is_healthy());
+        // An outage of the backend's own may outlast the scripted one, and it was not told of its
+        // beginning. Looked up under the lock of the health, so that a return at this moment is
+        // not missed; at worst, when both end in the same moment, it is told twice.
+        let inner = self.inner.upgrade();
+        self.health.update_part(INNER, || inner.as_deref().is_some_and(is_healthy));
         self.health.update_part(SCRIPT, || !self.is_cut());
     }
 
@@ -156,14 +159,19 @@ impl Shared {
     }
 
     pub(super) fn is_healthy(&self) -> bool {
-        !self.is_closed() && !self.is_cut() && self.inner_is_healthy()
+        let inner_is_healthy = || self.inner.upgrade().as_deref().is_some_and(is_healthy);
+        !self.is_closed() && !self.is_cut() && inner_is_healthy()
     }
 
-    fn inner_is_healthy(&self) -> bool {
-        self.inner
-            .upgrade()
-            .is_some_and(|inner| inner.as_health_aware().is_none_or(|health| health.is_healthy()))
+    /// How many subscriptions are open, or have ended and were not read to the end.
+    pub(super) fn subscriptions(&self) -> usize {
+        lock(&self.link).lines.len()
     }
+}
+
+/// What does not know its health is taken to be well.
+fn is_healthy(backend: &dyn Backend) -> bool {
+    backend.as_health_aware().is_none_or(|health| health.is_healthy())
 }
 
 /// The lines whose readers are still there.
