@@ -283,6 +283,18 @@ async fn the_controls_do_not_keep_the_instance() {
     assert_eq!(controls.recording().passed(Operation::End), 1);
 }
 
+#[tokio::test]
+async fn no_callback_of_a_dropped_instance_runs_though_its_backend_lives_on() {
+    let memory = Arc::new(MemoryBackend::new());
+    let faulty = Faulty::new(Arc::clone(&memory));
+    let _controls = faulty.controls();
+    let calls = recoveries(&faulty);
+    drop(faulty);
+    memory.partition();
+    memory.heal();
+    assert_eq!(calls(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_an_outage_found_unread_may_expire_and_is_counted() {
     let (honest, faulty) = pair();
