@@ -237,6 +237,51 @@ async fn the_open_subscriptions_are_counted() {
     assert_eq!(controls.subscriptions(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn outages_at_any_moment_lose_nothing_silently() {
+    const LAST: u64 = 20_000;
+    let bus = MemoryBackend::builder().capacity(64).build();
+    let faulty = Faulty::new(bus.fork());
+    let controls = faulty.controls();
+    let mut room = faulty.subscribe("room").await.unwrap();
+    let publisher = tokio::spawn(async move {
+        for number in 0..=LAST {
+            bus.publish_now(envelope(&number.to_string())).unwrap();
+            if number % 16 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        bus
+    });
+    let trouble = tokio::spawn(async move {
+        for _ in 0..500 {
+            controls.outage();
+            tokio::task::yield_now().await;
+            controls.recover();
+            tokio::task::yield_now().await;
+        }
+    });
+    let reader = tokio::spawn(async move {
+        let (mut next, mut gap) = (0, false);
+        while let Some(event) = room.recv().await {
+            let Event::Message(envelope) = event else {
+                gap = true;
+                continue;
+            };
+            let number: u64 = std::str::from_utf8(envelope.data()).unwrap().parse().unwrap();
+            assert!(number >= next, "{number} again or too late, after {next}");
+            assert!(number == next || gap, "{next} to {number} are missing without a gap");
+            (next, gap) = (number + 1, false);
+        }
+        next
+    });
+    within("the trouble", trouble).await.unwrap();
+    let bus = within("the publisher", publisher).await.unwrap();
+    bus.publish_now(envelope(&(LAST + 1).to_string())).unwrap();
+    faulty.close().await.unwrap();
+    assert_eq!(within("the reader", reader).await.unwrap(), LAST + 2);
+}
+
 #[tokio::test]
 async fn it_is_healthy_when_neither_has_an_outage_and_tells_once() {
     let (_honest, faulty) = pair();
