@@ -17,14 +17,28 @@
 //! here) → [`wire::decode`] → [`Frame::expect_topic`](wire::Frame::expect_topic) →
 //! [`Ledger::observe`] → the fan-out of `backend-fanout`.
 
+mod backend;
+mod core;
+pub mod driver;
+mod inbox;
 pub mod ledger;
 pub mod name;
+mod options;
+mod outbox;
 mod recent;
+mod registry;
+mod released;
 mod sequencer;
 mod stamp;
+mod supervisor;
+mod topics;
 pub mod wire;
 
+pub use backend::EngineBackend;
+pub use driver::{Driver, Link, Outgoing};
+pub use inbox::Inbox;
 pub use ledger::{Ledger, Verdict};
+pub use options::Options;
 pub use sequencer::Sequencer;
 pub use stamp::{NotAnOrigin, Origin, Stamp};
 

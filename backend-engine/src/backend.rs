@@ -1,0 +1,174 @@
+//! The contract's methods, for any engine.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use backend_core::{
+    Backend, BackendStats, Error, HealthAwareBackend, MessageEnvelope, ObservableBackend,
+    ReconnectCallback, Result, Subscription,
+};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::core::Core;
+use crate::driver::{Driver, Link};
+use crate::name::Names;
+use crate::options::Options;
+use crate::registry::Held;
+use crate::supervisor::{connect, supervise};
+
+/// One instance of a service on an engine. Instances of one namespace on one engine are linked.
+///
+/// Adapters wrap it. Dropping it closes it; [`close`](Backend::close) waits until its tasks have
+/// ended, too.
+pub struct EngineBackend<D: Driver> {
+    core: Arc<Core<D::Link>>,
+    tasks: TaskTracker,
+}
+
+impl<D: Driver> EngineBackend<D> {
+    /// A new instance, connected.
+    ///
+    /// Needs a tokio runtime, in which its tasks run until it is closed or dropped.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the engine cannot be reached or turns the instance away. Later
+    /// on, the instance connects again by itself.
+    pub async fn connect(driver: D, options: Options) -> Result<Self> {
+        let names = Names::new(&options.namespace);
+        let core = Arc::new(Core::new(options, names));
+        let first = connect(&driver, &core, core.next_era()).await.map_err(Error::unavailable)?;
+        let mut up = core.live.subscribe();
+        let tasks = TaskTracker::new();
+        tasks.spawn(supervise(driver, Arc::clone(&core), first));
+        let instance = Self { core, tasks };
+        // Ready for use on return (H1). Should the connection be lost at once, the error says so.
+        let patience = instance.core.options.operation_timeout;
+        match timeout(patience, up.wait_for(Option::is_some)).await {
+            Ok(Ok(_)) => Ok(instance),
+            _ => Err(instance.core.outage()),
+        }
+    }
+
+    async fn within<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
+        let patience = self.core.options.operation_timeout;
+        timeout(patience, operation).await.unwrap_or_else(|_| Err(Error::Timeout(patience)))
+    }
+
+    async fn register(&self, topic: &str) -> Result<Subscription> {
+        let live = self.core.live()?;
+        let mut held = self.core.registry.enter(topic).await;
+        let name = self.core.names.name(topic);
+        // Dropped half-way, or refused, it is given up again if nobody else is subscribed (X1).
+        let undo = GiveUp { core: &self.core, topic };
+        if *held == Held::Yes {
+            // What is on its way was published before: it comes before the answer (D3).
+            live.link.ping().await?;
+        } else {
+            *held = Held::Perhaps;
+            self.core.topics.listen(&name, topic);
+            live.link.subscribe(&name).await?;
+            *held = Held::Yes;
+        }
+        // Another connection knows nothing of it.
+        if self.core.live()?.era != live.era {
+            return Err(self.core.outage());
+        }
+        let subscription = self.core.users.subscribe(topic)?;
+        drop(undo);
+        Ok(subscription)
+    }
+}
+
+/// Gives a topic up at the engine, unless somebody is subscribed to it by then.
+struct GiveUp<'a, L: Link> {
+    core: &'a Core<L>,
+    topic: &'a str,
+}
+
+impl<L: Link> Drop for GiveUp<'_, L> {
+    fn drop(&mut self) {
+        if !self.core.users.is_subscribed(self.topic) {
+            self.core.released.add(self.topic);
+        }
+    }
+}
+
+#[async_trait]
+impl<D: Driver> Backend for EngineBackend<D> {
+    async fn publish(&self, envelope: MessageEnvelope) -> Result<()> {
+        let live = self.core.live()?;
+        let limit = live.link.max_frame();
+        self.core.check_size(&envelope, limit)?;
+        self.within(async {
+            let handed_over = live.outbox.publish(envelope).await;
+            handed_over.unwrap_or_else(|| Err(self.core.outage()))
+        })
+        .await?;
+        // Relaxed: a number, with nothing behind it.
+        self.core.counters.sent.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn subscribe(&self, topic: &str) -> Result<Subscription> {
+        self.within(self.register(topic)).await
+    }
+
+    async fn unsubscribe(&self, topic: &str) -> Result<()> {
+        // Ends the streams at once; the supervisor gives the topic up at the engine.
+        self.core.users.unsubscribe(topic)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.core.end();
+        self.tasks.close();
+        self.tasks.wait().await;
+        Ok(())
+    }
+
+    fn as_health_aware(&self) -> Option<&dyn HealthAwareBackend> {
+        Some(self)
+    }
+
+    fn as_observable(&self) -> Option<&dyn ObservableBackend> {
+        Some(self)
+    }
+}
+
+/// Closes the instance, on whatever thread that happens; its tasks end by themselves.
+impl<D: Driver> Drop for EngineBackend<D> {
+    fn drop(&mut self) {
+        self.core.end();
+        self.tasks.close();
+    }
+}
+
+impl<D: Driver> HealthAwareBackend for EngineBackend<D> {
+    fn is_healthy(&self) -> bool {
+        self.core.health.is_healthy()
+    }
+
+    fn on_reconnect(&self, callback: ReconnectCallback) {
+        self.core.health.on_reconnect(callback);
+    }
+}
+
+impl<D: Driver> ObservableBackend for EngineBackend<D> {
+    fn stats(&self) -> BackendStats {
+        let mut stats = self.core.users.stats();
+        stats.sent = self.core.counters.sent.load(Ordering::Relaxed);
+        stats
+    }
+}
+
+impl<D: Driver> fmt::Debug for EngineBackend<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBackend")
+            .field("namespace", &self.core.options.namespace)
+            .field("users", &self.core.users)
+            .finish_non_exhaustive()
+    }
+}

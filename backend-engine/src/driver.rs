@@ -1,0 +1,79 @@
+//! What an engine has to offer, and all that the author of an adapter writes.
+//!
+//! A [`Driver`] makes connections; a [`Link`] is one of them. The rest of the contract (who is
+//! subscribed, in which order things happen, what is told after a loss, who reconnects) is the same
+//! for every engine, and is this crate's.
+
+use async_trait::async_trait;
+use backend_core::{BoxError, Result};
+use bytes::Bytes;
+
+use crate::inbox::Inbox;
+use crate::name::EngineName;
+
+/// Makes connections to an engine.
+#[async_trait]
+pub trait Driver: Send + Sync + 'static {
+    /// A connection.
+    type Link: Link;
+
+    /// Connects, introduces itself, and returns when the engine has accepted that.
+    ///
+    /// Whatever arrives on this connection is handed to `inbox`. One attempt: the caller tries
+    /// again, and gives up on an attempt that takes too long by dropping the future.
+    ///
+    /// # Errors
+    /// Whatever went wrong, in words that hold no password.
+    async fn connect(&self, inbox: Inbox) -> std::result::Result<Self::Link, BoxError>;
+}
+
+/// One connection to an engine, until it is lost.
+///
+/// Names are those of [`Names`](crate::name::Names): legal for every engine. All methods may be
+/// called at the same time, and each may be dropped half-way.
+#[async_trait]
+pub trait Link: Send + Sync + 'static {
+    /// The largest frame that the engine takes, in bytes, where it has a limit.
+    fn max_frame(&self) -> Option<usize>;
+
+    /// Asks for what is published under this name, and returns when *whatever is published from
+    /// now on, by anybody*, will arrive: not when the request has been written (clause D4).
+    ///
+    /// Asking twice is the same as asking once.
+    ///
+    /// # Errors
+    /// The engine refuses, or the connection is lost.
+    async fn subscribe(&self, name: &EngineName) -> Result<()>;
+
+    /// The end of that. Nothing need be awaited from the engine. An unknown name is `Ok`.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    async fn unsubscribe(&self, name: &EngineName) -> Result<()>;
+
+    /// Hands over frames, each under its name, in this order. `Ok` for each that the engine, or
+    /// its client's queue, has taken. There is one call at a time.
+    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Result<()>>;
+
+    /// Goes to the engine and back, *through the path that messages take*, so that it shows both
+    /// directions to be alive, and comes after everything that arrived before it.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    async fn ping(&self) -> Result<()>;
+
+    /// Returns when the connection is lost, with the reason; never before.
+    async fn lost(&self) -> BoxError;
+
+    /// Sends what was handed over and not yet sent, and disconnects.
+    async fn close(&self);
+}
+
+/// A frame on its way to the engine.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The engine's name of its topic.
+    pub name: EngineName,
+    /// What others will receive.
+    pub frame: Bytes,
+}
