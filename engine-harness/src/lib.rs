@@ -1,0 +1,12 @@
+//! What the tests of backends over engines share: private servers on free ports, and wires to them
+//! that can be cut.
+//!
+//! A [`Server`] is a process of the test's own. It listens on a loopback port that was free, is used
+//! when it answers in its own protocol, and ends with the test, however that ends. A [`Proxy`]
+//! stands between it and one client, and forwards, cuts, or falls silent.
+
+mod proxy;
+mod server;
+
+pub use proxy::{Proxy, Wire};
+pub use server::{Server, free_port, is_installed};

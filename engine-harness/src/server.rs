@@ -1,0 +1,141 @@
+//! A server process of one's own.
+
+use std::ffi::OsStr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often it is asked.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// A running server with a folder of its own. It is killed, and its folder removed, when this is
+/// dropped.
+#[derive(Debug)]
+pub struct Server {
+    process: Option<Child>,
+    program: String,
+    arguments: Vec<String>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    folder: TempDir,
+}
+
+/// Whether a program can be started here.
+#[must_use]
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// A loopback port that nobody listens on.
+///
+/// Somebody else may take it before the server does; then the server ends, and
+/// [`Server::start`] tries another one.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+impl Server {
+    /// Starts `program` on a free port. `arguments` are given the port and a folder that is the
+    /// server's own; `answers` says whether what listens on the address speaks the protocol.
+    ///
+    /// # Errors
+    /// The program cannot be started, or does not answer in time.
+    pub async fn start<F>(
+        program: &str,
+        arguments: impl Fn(u16, &Path) -> Vec<String>,
+        answers: impl Fn(TcpStream) -> F,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = bool>,
+    {
+        let mut last = io::Error::other("not tried");
+        for _ in 0..5 {
+            let (port, folder) = (free_port()?, TempDir::new()?);
+            let mut server = Self {
+                process: None,
+                program: program.to_owned(),
+                arguments: arguments(port, folder.path()),
+                address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+                folder,
+            };
+            match server.start_again(&answers).await {
+                Ok(()) => return Ok(server),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Starts it again after [`kill`](Self::kill), on the same port and with the same folder.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_again<F>(&mut self, answers: impl Fn(TcpStream) -> F) -> io::Result<()>
+    where
+        F: Future<Output = bool>,
+    {
+        self.kill();
+        let log = std::fs::File::create(self.folder.path().join("log"))?;
+        let mut command = Command::new(&self.program);
+        command.args(self.arguments.iter().map(OsStr::new)).current_dir(self.folder.path());
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        self.process = Some(command.spawn()?);
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
+            if let Some(Ok(Some(status))) = self.process.as_mut().map(Child::try_wait) {
+                return Err(io::Error::other(format!(
+                    "{} has ended with {status}: {}",
+                    self.program,
+                    self.log()
+                )));
+            }
+            if let Ok(socket) = TcpStream::connect(self.address).await
+                && timeout(PATIENCE, answers(socket)).await.unwrap_or(false)
+            {
+                return Ok(());
+            }
+            // Nothing tells when a port is listened on.
+            sleep(AGAIN).await;
+        }
+        Err(io::Error::other(format!("{} does not answer: {}", self.program, self.log())))
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// What it has written so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its own folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
