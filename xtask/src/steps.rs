@@ -24,13 +24,12 @@ pub(crate) enum Kind {
 }
 
 /// Packages that are not published, and so need not be fit for it: their names and folders.
-const UNPUBLISHED: [(&str, &str); 4] =
-    [
-        ("examples", "examples"),
-        ("custom-backend", "examples/custom-backend"),
-        ("engine-harness", "engine-harness"),
-        ("xtask", "xtask"),
-    ];
+const UNPUBLISHED: [(&str, &str); 4] = [
+    ("examples", "examples"),
+    ("custom-backend", "examples/custom-backend"),
+    ("engine-harness", "engine-harness"),
+    ("xtask", "xtask"),
+];
 
 /// Every step.
 ///
