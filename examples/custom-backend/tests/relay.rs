@@ -49,6 +49,8 @@ async fn a_newer_connection_of_an_instance_takes_the_place_of_the_older() {
     // Too late, as what is still on its way there would be.
     let _ = old.send(frame::encode(&publish("by the older")).expect("a frame")).await;
     assert_eq!(reader.topics(id).await.expect("a number"), 0, "it starts afresh");
+    expect_done(&mut reader, &publish("for the older")).await;
+    expect_done(&mut new, &Request::Ping).await;
     expect_done(&mut new, &subscribe()).await;
     expect_done(&mut new, &publish("by the newer")).await;
     expect_message(&mut reader, "by the newer").await;

@@ -265,10 +265,9 @@ async fn what_is_given_up_while_it_is_brought_back_stays_so() {
 async fn what_the_relay_must_not_send_costs_the_connection_and_no_more() {
     let relay = Relay::new().await;
     let (backend, mut wire, _) = relay.instance().await;
-    let done = frame::encode(&Reply::Done).unwrap();
-    // The instance asks for nothing but signs of life, each of which is answered.
+    let long = [&frame::encode(&Reply::Message(message("news"))).unwrap()[..], &[0]].concat();
     let mut recovered = recoveries(&backend);
-    let nonsense: [&[u8]; 5] = [&[], &[0xff], &[&done[..], &[0]].concat(), &[1, 200], &[2, 7]];
+    let nonsense: [&[u8]; 5] = [&[], &[0xff], &long, &[1, 200], &[2, 7]];
     for bytes in nonsense {
         frame::send(&mut wire.outgoing, [bytes.to_vec().into()]).await.unwrap();
         (wire, _) = relay.accept().await;

@@ -3,6 +3,8 @@
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A running relay; it ends when this is dropped, and when this process does, however.
 #[derive(Debug)]
@@ -50,13 +52,16 @@ impl Relay {
         drop(self.process.stdin.take());
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends by itself, which it does soon or never.
     pub fn wait(mut self) -> io::Result<ExitStatus> {
-        // `Child::wait` would close its standard input first.
-        let stdin = self.process.stdin.take();
-        let status = self.process.wait();
-        drop(stdin);
-        status
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(20) {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// `kill -9`, and no trace left behind.
