@@ -84,7 +84,8 @@ impl Relay {
     /// An instance and its first connection.
     async fn instance(&self) -> (Arc<RelayBackend>, Wire, Uuid) {
         let address = self.0.local_addr().expect("an address").to_string();
-        let options = Options { heartbeat: Duration::from_secs(5), ..Options::default() };
+        // A connection is lost for another reason than silence, or not before the deadline.
+        let options = Options { heartbeat: DEADLINE, ..Options::default() };
         let (backend, (wire, id)) =
             tokio::join!(RelayBackend::connect_with(address, options), self.accept());
         (Arc::new(backend.expect("connected")), wire, id)
