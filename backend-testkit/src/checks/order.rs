@@ -40,6 +40,13 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     check!(
         "order",
+        first_in_first_out_of_each_task,
+        [O1],
+        [Order],
+        "Tasks that publish at once through one instance each keep their own order."
+    ),
+    check!(
+        "order",
         first_in_first_out_of_each_publisher,
         [O1],
         [Order],
@@ -162,16 +169,21 @@ async fn first_in_first_out_across_tasks(bench: Bench) -> Verified {
     reader.expect_all(&numbers).await.because("in the order of publishing")
 }
 
-/// All instances publish `each` envelopes at the same time.
-async fn publish_at_once(bench: &Bench, instances: &[&Instance], each: usize) -> Verified {
-    let start = std::sync::Arc::new(tokio::sync::Barrier::new(instances.len()));
+/// All of these, by their names, publish `each` envelopes at the same time.
+async fn publish_at_once(
+    bench: &Bench,
+    publishers: &[(&str, &Instance)],
+    each: usize,
+) -> Verified {
+    let start = std::sync::Arc::new(tokio::sync::Barrier::new(publishers.len()));
     let mut parts = Vec::new();
-    for instance in instances {
-        let (instance, start) = ((*instance).clone(), std::sync::Arc::clone(&start));
+    for (name, instance) in publishers {
+        let (name, instance) = ((*name).to_owned(), (*instance).clone());
+        let start = std::sync::Arc::clone(&start);
         parts.push(bench.spawn(async move {
             start.wait().await;
             for number in 0..each {
-                instance.publish("news", &format!("{} {number}", instance.name())).await?;
+                instance.publish("news", &format!("{name} {number}")).await?;
                 tokio::task::yield_now().await;
             }
             Ok(())
@@ -195,21 +207,33 @@ async fn read(reader: &mut Reader, count: usize) -> Verified<Vec<String>> {
 
 async fn first_in_first_out_of_each_publisher(bench: Bench) -> Verified {
     let [a, b, c, d] = bench.cluster().await?;
-    let publishers = [&a, &b, &c];
+    each_keeps_its_order(&bench, &[("A", &a), ("B", &b), ("C", &c)], &d).await
+}
+
+async fn first_in_first_out_of_each_task(bench: Bench) -> Verified {
+    let [a, d] = bench.cluster().await?;
+    each_keeps_its_order(&bench, &[("one", &a), ("two", &a), ("three", &a)], &d).await
+}
+
+async fn each_keeps_its_order(
+    bench: &Bench,
+    publishers: &[(&str, &Instance)],
+    at: &Instance,
+) -> Verified {
     let each = (bench.burst(60) / publishers.len()).max(1);
-    let mut readers = [d.subscribe("news").await?.named("first"), d.subscribe("news").await?];
+    let mut readers = [at.subscribe("news").await?.named("first"), at.subscribe("news").await?];
     for _ in bench.rounds(20) {
-        publish_at_once(&bench, &publishers, each).await?;
+        publish_at_once(bench, publishers, each).await?;
         for reader in &mut readers {
             let seen = read(reader, each * publishers.len()).await?;
-            for publisher in publishers {
+            for (name, _) in publishers {
                 let of_one: Vec<&String> =
-                    seen.iter().filter(|data| data.starts_with(publisher.name())).collect();
+                    seen.iter().filter(|data| data.starts_with(name)).collect();
                 let in_order: Vec<String> =
-                    (0..each).map(|number| format!("{} {number}", publisher.name())).collect();
+                    (0..each).map(|number| format!("{name} {number}")).collect();
                 ensure(
                     of_one.iter().copied().eq(&in_order),
-                    format!("{} gets what {} published in order", reader.name(), publisher.name()),
+                    format!("{} gets what {name} published in order", reader.name()),
                     format!("{of_one:?}"),
                 )?;
             }
@@ -263,7 +287,7 @@ async fn first_in_first_out_with_mixed_sizes(bench: Bench) -> Verified {
 
 async fn one_order_for_all(bench: Bench) -> Verified {
     let [a, b, c, d, e] = bench.cluster().await?;
-    let publishers = [&a, &b, &c];
+    let publishers = [("A", &a), ("B", &b), ("C", &c)];
     let each = (bench.burst(60) / publishers.len()).max(1);
     let mut readers = Vec::new();
     for instance in [&d, &d, &e, &e] {
@@ -285,7 +309,7 @@ async fn one_order_for_all(bench: Bench) -> Verified {
 
 async fn one_order_for_publishers_too(bench: Bench) -> Verified {
     let [a, b, c] = bench.cluster().await?;
-    let publishers = [&a, &b];
+    let publishers = [("A", &a), ("B", &b)];
     let each = (bench.burst(60) / publishers.len()).max(1);
     let mut at_a = a.subscribe("news").await?;
     let mut at_c = c.subscribe("news").await?;
