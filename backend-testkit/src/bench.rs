@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Verified};
 use crate::instance::Instance;
+use crate::poll::{Flag, poll_once};
 use crate::story::Story;
 use crate::{Claims, Harness, Order};
 
@@ -178,7 +180,19 @@ impl Bench {
     ) -> Verified<T> {
         let what = what.into();
         let _waiting = self.story.waiting(what.clone());
-        tokio::time::timeout(limit, operation).await.map_err(|_| Failure::hung(&what, limit))
+        // Polled when it asks for it, and never by the deadline: an operation that would be ready,
+        // and has woken nobody, hangs.
+        let (mut operation, mut deadline) = (pin!(operation), pin!(tokio::time::sleep(limit)));
+        let flag = Flag::new();
+        loop {
+            if let Some(value) = poll_once(operation.as_mut(), &flag.waker()) {
+                return Ok(value);
+            }
+            tokio::select! {
+                () = flag.woken() => {}
+                () = deadline.as_mut() => return Err(Failure::hung(&what, limit)),
+            }
+        }
     }
 
     /// Waits for a condition that no event tells of, such as a counter or the health.

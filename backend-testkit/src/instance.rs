@@ -97,7 +97,8 @@ impl Instance {
 
     /// A reader of a subscription that was made in another way.
     pub(crate) fn reader(&self, topic: &str, subscription: Subscription) -> Reader {
-        Reader::new(format!("{}'s {}", self.name, quoted(topic)), subscription, self.bench.clone())
+        let name = format!("{}'s {}", self.name, quoted(topic));
+        Reader::new(name, topic.to_owned(), subscription, self.bench.clone())
     }
 
     /// A reader that has got this envelope of `publisher`'s, and has not read it.
@@ -112,8 +113,9 @@ impl Instance {
         let mut reader = self.subscribe(envelope.topic()).await?;
         let flag = Flag::new();
         reader.expect_pending_with("before the first publish", &flag.waker())?;
+        let what = shown(&envelope);
         publisher.send(envelope).await?;
-        self.bench.within(format!("{} is woken", reader.name()), flag.woken()).await?;
+        reader.is_woken(&flag, &what).await?;
         Ok(reader)
     }
 

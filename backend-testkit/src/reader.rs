@@ -7,7 +7,7 @@ use futures_core::Stream;
 
 use crate::bench::Bench;
 use crate::failure::{Failure, Verified, ensure};
-use crate::poll::tell_when_parked;
+use crate::poll::{Flag, tell_when_parked};
 use crate::show::{self, quoted};
 
 /// More events than any check sends.
@@ -15,6 +15,8 @@ const ENDLESS: usize = 500_000;
 
 pub(crate) struct Reader {
     name: String,
+    /// What was asked for, whatever the subscription says.
+    topic: String,
     subscription: Subscription,
     /// What has come while another envelope was waited for, where no order is claimed. Each has to
     /// be asked for in the end.
@@ -23,8 +25,13 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(name: String, subscription: Subscription, bench: Bench) -> Self {
-        Self { name, subscription, early: Vec::new(), bench }
+    pub(crate) fn new(
+        name: String,
+        topic: String,
+        subscription: Subscription,
+        bench: Bench,
+    ) -> Self {
+        Self { name, topic, subscription, early: Vec::new(), bench }
     }
 
     /// Tells this subscription from others to the same topic.
@@ -41,8 +48,9 @@ impl Reader {
         &mut self.subscription
     }
 
+    /// The topic that was asked for.
     pub(crate) fn topic(&self) -> String {
-        self.subscription.topic().to_owned()
+        self.topic.clone()
     }
 
     /// The next event, or the end; `wanted` says what is being waited for.
@@ -54,11 +62,15 @@ impl Reader {
     }
 
     async fn read(&mut self, wanted: &str) -> Verified<Option<Event>> {
-        let Self { name, subscription, bench, early } = self;
+        let Self { name, subscription, bench, early, .. } = self;
         let what = format!("{name} gets {wanted}");
         let read = bench.within(what.clone(), subscription.recv()).await;
         let event = read.map_err(|_| {
             let mut seen = format!("nothing within {:?}", bench.deadline());
+            if let Ok(event) = subscription.try_recv() {
+                let there = show::event(Some(&event));
+                seen = format!("{there} is there to be read, but the reader was not woken for it");
+            }
             if !early.is_empty() {
                 seen += &format!(" besides {}", show::all(early));
             }
@@ -233,6 +245,19 @@ impl Reader {
         }
     }
 
+    /// Whoever polled last with this flag's waker is woken; `by` says what for.
+    pub(crate) async fn is_woken(&mut self, flag: &Flag, by: &str) -> Verified {
+        let what = format!("who waits for {} is woken by {by}", self.name);
+        self.bench.within(what.clone(), flag.woken()).await.map_err(|_| {
+            let there = match self.subscription.try_recv() {
+                Ok(event) => format!("{} is there to be read", show::event(Some(&event))),
+                Err(error) => format!("nothing is there to be read: {error}"),
+            };
+            let after = self.bench.deadline();
+            Failure::new(what, format!("its waker was not called within {after:?}; {there}"))
+        })
+    }
+
     /// Reads in a task of its own; returns when that task is blocked.
     pub(crate) async fn block(mut self) -> Verified<Blocked> {
         let (parked, told) = tokio::sync::oneshot::channel();
@@ -278,7 +303,8 @@ impl Blocked {
         let what = format!("the blocked reader of {} wakes up with {wanted}", self.name);
         let bench = self.bench;
         let joined = bench.within(what.clone(), self.task).await.map_err(|_| {
-            Failure::new(what, format!("it was still blocked after {:?}", bench.deadline()))
+            let after = bench.deadline();
+            Failure::new(what, format!("it was still blocked after {after:?}: it was not woken"))
         })?;
         let (reader, event) = match joined {
             Ok(read) => read,

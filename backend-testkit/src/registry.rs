@@ -24,6 +24,7 @@ const GROUPS: &[&[Check]] = &[
     groups::recovery::CHECKS,
     groups::ttl::CHECKS,
     groups::wrappers::CHECKS,
+    groups::wake::CHECKS,
     groups::scale::CHECKS,
     groups::model::CHECKS,
 ];

@@ -263,7 +263,7 @@ async fn a_subscription_knows_its_topic(bench: Bench) -> Verified {
     let [a, b] = bench.cluster().await?;
     for topic in ["news", "", " News ", "a.*", "☕\r\n"] {
         let mut reader = b.subscribe(topic).await?;
-        let seen = reader.topic();
+        let seen = reader.subscription().topic().to_owned();
         ensure(
             seen == topic,
             format!("the subscription's topic is {topic:?}"),

@@ -26,4 +26,5 @@ pub(crate) mod recovery;
 pub(crate) mod release;
 pub(crate) mod scale;
 pub(crate) mod ttl;
+pub(crate) mod wake;
 pub(crate) mod wrappers;

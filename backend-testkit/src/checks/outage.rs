@@ -434,5 +434,5 @@ async fn a_subscribe_that_was_ok_in_it_is_live_after_it(bench: Bench) -> Verifie
     };
     a.publish("news", "after").await?;
     reader.expect_past_gaps("after").await.because(why)?;
-    ensure(reader.topic() == "news", "the topic is news", reader.topic())
+    ensure(reader.subscription().topic() == "news", "the topic is news", "another one")
 }

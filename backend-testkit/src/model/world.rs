@@ -16,7 +16,8 @@ pub(super) struct World {
     menu: Menu,
     seats: Vec<Seat>,
     readers: Vec<Watched>,
-    published: usize,
+    /// Who has published what to which topic: the data is the place, counted from 1.
+    published: Vec<(usize, usize)>,
     steps: Vec<String>,
 }
 
@@ -43,6 +44,37 @@ struct Watched {
     expected: Expected,
     /// Envelopes of its own instance that may take room in its buffer.
     own: usize,
+    /// How many had been published before it was made.
+    older: usize,
+}
+
+impl Watched {
+    /// Compares what was received with what was to come, and says why something must not.
+    fn receive(&mut self, event: &Event, published: &[(usize, usize)]) -> Verified {
+        if let Event::Message(envelope) = event {
+            let data = String::from_utf8_lossy(envelope.data());
+            if !self.expected.allows(&data) {
+                let number = data.parse::<usize>().ok().filter(|number| *number > 0);
+                let of = number.and_then(|number| Some((number, *published.get(number - 1)?)));
+                let (expected, clause) = match of {
+                    None => ("nothing but what was published", Clause::D8),
+                    Some((_, (from, _))) if from == self.at => {
+                        ("nothing that its own instance has published", Clause::D2)
+                    }
+                    Some((_, (_, topic))) if topic != self.topic => {
+                        ("nothing of another topic", Clause::D7)
+                    }
+                    Some((number, _)) if number <= self.older => {
+                        ("nothing that is older than the subscription", Clause::D3)
+                    }
+                    Some(_) if self.ended => ("nothing published after its end", Clause::U1),
+                    Some(_) => ("nothing that was refused", Clause::H6),
+                };
+                return Err(Failure::new(expected, show::quoted(&data)).of(clause));
+            }
+        }
+        self.expected.receive(event)
+    }
 }
 
 impl World {
@@ -54,7 +86,7 @@ impl World {
             menu,
             seats: seats.collect(),
             readers: Vec::new(),
-            published: 0,
+            published: Vec::new(),
             steps: Vec::new(),
         })
     }
@@ -115,6 +147,7 @@ impl World {
             ended: false,
             expected: Expected::new(self.bench.claims().order()),
             own: 0,
+            older: self.published.len(),
         });
         Ok(())
     }
@@ -123,8 +156,8 @@ impl World {
         if !self.menu.overflows {
             self.make_room(topic).await?;
         }
-        self.published += 1;
-        let data = self.published.to_string();
+        self.published.push((from, topic));
+        let data = self.published.len().to_string();
         self.tell(format!("{} publishes {data:?} to {:?}", self.name(from), TOPICS[topic]));
         let envelope = MessageEnvelope::new(TOPICS[topic], data.clone());
         let sent = self.seats[from].instance.try_send(envelope).await?;
@@ -212,7 +245,7 @@ impl World {
         self.steps.push(format!("reader {} gets {}", number + 1, show::event(event.as_ref())));
         let watched = &mut self.readers[number];
         match event {
-            Some(event) => watched.expected.receive(&event)?,
+            Some(event) => watched.receive(&event, &self.published)?,
             None => return Err(Failure::new(due, "the end (None)").of(Clause::U1)),
         }
         Ok(true)
@@ -222,10 +255,10 @@ impl World {
     async fn expect_ends(&mut self, which: impl Fn((usize, usize)) -> bool) -> Verified {
         for number in 0..self.readers.len() {
             let watched = &mut self.readers[number];
-            let Some(reader) = watched.reader.as_mut().filter(|_| !watched.ended) else { continue };
-            if !which((watched.at, watched.topic)) {
+            if watched.ended || !which((watched.at, watched.topic)) {
                 continue;
             }
+            let Some(mut reader) = watched.reader.take() else { continue };
             watched.ended = true;
             watched.expected.excuse_all();
             loop {
@@ -238,10 +271,11 @@ impl World {
                 ));
                 // Nobody can know which gaps are still due.
                 if matches!(event, Event::Message(_)) {
-                    watched.expected.receive(&event)?;
+                    watched.receive(&event, &self.published)?;
                 }
             }
             self.steps.push(format!("reader {} gets the end (None)", number + 1));
+            watched.reader = Some(reader);
         }
         Ok(())
     }
