@@ -20,6 +20,7 @@ mod delivery;
 mod drops;
 mod ends;
 mod health;
+mod lagging;
 mod mesh;
 mod outage;
 mod remote;
@@ -97,6 +98,7 @@ pub fn specimens() -> impl Iterator<Item = &'static Specimen> {
         outage::SPECIMENS,
         health::SPECIMENS,
         remote::SPECIMENS,
+        lagging::SPECIMENS,
     ];
     subjects.into_iter().flatten()
 }

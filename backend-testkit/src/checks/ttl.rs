@@ -86,7 +86,7 @@ const SHORT: Duration = Duration::from_millis(20);
 ///
 /// The one place where time has to pass: it is what a ttl is about, and nothing tells when it has.
 /// Too long a wait does no harm, so a loaded machine cannot fail a check by this.
-async fn let_ttl_run_out(bench: &Bench, ttl: Duration) {
+pub(super) async fn let_ttl_run_out(bench: &Bench, ttl: Duration) {
     bench.story().tell(format!("the ttl of {ttl:?} runs out"));
     let since = Instant::now();
     while since.elapsed() < ttl + Duration::from_millis(10) {

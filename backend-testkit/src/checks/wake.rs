@@ -4,12 +4,12 @@
 //! check with readers that are blocked in tasks of their own, and with wakers that take note: what
 //! counts is that the waker is called.
 
-use backend_core::{Event, GapCause, TryRecvError};
+use backend_core::{Event, GapCause};
 
 use crate::Check;
 use crate::bench::Bench;
 use crate::check::check;
-use crate::failure::{Explain, Failure, Verified};
+use crate::failure::{Explain, Verified};
 use crate::poll::Flag;
 use crate::reader::Reader;
 
@@ -41,13 +41,6 @@ pub(crate) const CHECKS: &[Check] = &[
         [H5, D1],
         [Faults],
         "A reader that has read the gap of an outage, and waits again, is woken."
-    ),
-    check!(
-        "wake",
-        after_a_look,
-        [D1, X3],
-        [],
-        "A try_recv that finds nothing does not take the wake-up from who waits."
     ),
     check!(
         "wake",
@@ -156,27 +149,6 @@ async fn after_an_outage(bench: Bench) -> Verified {
         reader = blocked.wakes_with(&data).await?;
     }
     is_woken_again(reader, &a, "after the outages").await
-}
-
-async fn after_a_look(bench: Bench) -> Verified {
-    let [a, b] = bench.cluster().await?;
-    let mut reader = b.subscribe("news").await?;
-    let flag = Flag::new();
-    for number in bench.rounds(20) {
-        reader.expect_pending_with("before it is published", &flag.waker())?;
-        for _ in 0..2 {
-            let looked = reader.subscription().try_recv();
-            if looked != Err(TryRecvError::Empty) {
-                let expected = "try_recv says Empty while nothing was published";
-                return Err(Failure::new(expected, format!("{looked:?}")));
-            }
-        }
-        let data = number.to_string();
-        a.publish("news", &data).await?;
-        reader.is_woken(&flag, &format!("message number {number}, after a try_recv")).await?;
-        reader.expect(&data).await?;
-    }
-    Ok(())
 }
 
 async fn by_unsubscribing_many(bench: Bench) -> Verified {
