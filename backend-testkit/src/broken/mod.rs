@@ -22,6 +22,7 @@ mod ends;
 mod health;
 mod lagging;
 mod mesh;
+mod moments;
 mod outage;
 mod remote;
 mod twist;
@@ -90,6 +91,7 @@ pub fn specimens() -> impl Iterator<Item = &'static Specimen> {
     let subjects = [
         delivery::SPECIMENS,
         mesh::SPECIMENS,
+        moments::SPECIMENS,
         content::SPECIMENS,
         buffer::SPECIMENS,
         ends::SPECIMENS,

@@ -102,6 +102,9 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
 ];
 
+/// More than any that are ended in one go.
+const MANY: usize = 20;
+
 async fn unsubscribe_ends_the_stream_drained(bench: Bench) -> Verified {
     let [a, b] = bench.cluster().await?;
     for topic in ["news", "sport", "", "weather", "news again"] {
@@ -122,8 +125,8 @@ async fn unsubscribe_ends_the_stream_drained(bench: Bench) -> Verified {
 async fn unsubscribe_ends_every_stream_of_the_topic(bench: Bench) -> Verified {
     let [_a, b] = bench.cluster().await?;
     let mut readers = Vec::new();
-    for name in ["first", "second", "third"] {
-        readers.push(b.subscribe("news").await?.named(name));
+    for number in 0..MANY {
+        readers.push(b.subscribe("news").await?.named(&number.to_string()));
     }
     b.unsubscribe("news").await?;
     for reader in &mut readers {
@@ -135,8 +138,8 @@ async fn unsubscribe_ends_every_stream_of_the_topic(bench: Bench) -> Verified {
 async fn unsubscribe_wakes_blocked_readers(bench: Bench) -> Verified {
     let [_a, b] = bench.cluster().await?;
     let mut blocked = Vec::new();
-    for name in ["first", "second", "third"] {
-        blocked.push(b.subscribe("news").await?.named(name).block().await?);
+    for number in 0..MANY {
+        blocked.push(b.subscribe("news").await?.named(&number.to_string()).block().await?);
     }
     b.unsubscribe("news").await?;
     for blocked in blocked {

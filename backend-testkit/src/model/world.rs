@@ -295,7 +295,8 @@ impl World {
             return;
         }
         let number = number % self.readers.len();
-        if !self.readers[number].ended {
+        // One that has ended may be dropped too, long after a newer one was subscribed.
+        if self.readers[number].reader.is_some() {
             self.tell(format!("reader {} is dropped", number + 1));
             // Its place stays, so that the others keep their numbers.
             let watched = &mut self.readers[number];
