@@ -72,6 +72,15 @@ fn a_name_is_what_the_page_says() {
 }
 
 #[test]
+fn an_internal_name_is_no_topics() {
+    let names = Names::new("chat");
+    assert_eq!(names.internal("hello.1").as_str(), "chat.~~hello%2E1");
+    // Not even where the word is a digest.
+    let topic = names.name(&"a".repeat(300));
+    assert_ne!(names.internal(&topic.as_str()["chat.~".len()..]), topic);
+}
+
+#[test]
 fn the_last_topic_in_percent_form_is_as_long_as_a_name_may_be() {
     let names = Names::new("chat");
     let longest = "a".repeat(LONGEST - "chat.".len());

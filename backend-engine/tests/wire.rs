@@ -137,6 +137,41 @@ proptest! {
 }
 
 #[test]
+fn json_that_passes_the_check_fits_with_any_stamp() {
+    let most = Stamp { origin: Origin::random(), epoch: u64::MAX, sequence: u64::MAX };
+    let plain = MessageEnvelope::new("", "");
+    let full =
+        plain.clone().with_scope("\0").with_ttl(Duration::from_millis(1 << 62)).with_id("\0");
+    for envelope in [plain, full] {
+        let frame = encoded(Format::Json, &most, &envelope).unwrap();
+        for largest in 0..1_000 {
+            let fits = wire::check_size(Format::Json, &envelope, largest).is_ok();
+            assert_eq!(fits, frame.len() <= largest, "{} bytes of {largest}", frame.len());
+        }
+    }
+}
+
+#[test]
+fn only_a_whole_origin_at_its_place_is_peeked() {
+    let digits = "0".repeat(32);
+    let json = |digits: &str| format!(r#"{{"numbering":{{"origin":"{digits}"#);
+    let whole = json(&format!("{digits}\""));
+    assert_eq!(wire::peek_origin(whole.as_bytes()), Some(Origin::from_bytes([0; 16])));
+    let others =
+        [json(&digits), json(&format!("{digits}0\"")), json(&format!("{}\"", &digits[1..]))];
+    for other in &others {
+        assert_eq!(wire::peek_origin(other.as_bytes()), None, "{other}");
+    }
+
+    let binary = [&[0xf7, 1], &[9; 16][..]].concat();
+    assert_eq!(wire::peek_origin(&binary), Some(Origin::from_bytes([9; 16])));
+    for length in 0..binary.len() {
+        assert_eq!(wire::peek_origin(&binary[..length]), None, "{length} bytes");
+    }
+    assert_eq!(wire::peek_origin(&[&[0xf7, 2], &[9; 16][..]].concat()), None);
+}
+
+#[test]
 fn frames_that_share_a_buffer_do_not_disturb_each_other() {
     let stamp = Stamp { origin: Origin::random(), epoch: 0, sequence: 1 };
     let mut buffer = BytesMut::with_capacity(64);
