@@ -66,7 +66,7 @@ impl<D: Driver> EngineBackend<D> {
         let undo = GiveUp { core: &self.core, topic };
         if *held == Held::Yes {
             // What is on its way was published before: it comes before the answer (D3).
-            live.link.ping().await?;
+            live.link.catch_up(&name).await?;
         } else {
             *held = Held::Perhaps;
             self.core.topics.listen(&name, topic);

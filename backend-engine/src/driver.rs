@@ -51,8 +51,24 @@ pub trait Link: Send + Sync + 'static {
     /// The connection is lost.
     async fn unsubscribe(&self, name: &EngineName) -> Result<()>;
 
+    /// Returns when everything that was published under this name, and arrived here before a
+    /// [`ping`](Self::ping) that begins now would be answered, has been handed to the inbox
+    /// (clause D3). It has been subscribed to.
+    ///
+    /// A ping says so by itself, unless what arrives is passed on by several tasks.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    async fn catch_up(&self, name: &EngineName) -> Result<()> {
+        let _ = name;
+        self.ping().await
+    }
+
     /// Hands over frames, each under its name, in this order. `Ok` for each that the engine, or
     /// its client's queue, has taken. There is one call at a time.
+    ///
+    /// An error that is [retryable](backend_core::Error::is_retryable) says that the frame may have
+    /// been sent all the same; any other one, that it was not, for certain.
     async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Result<()>>;
 
     /// Goes to the engine and back, *through the path that messages take*, so that it shows both

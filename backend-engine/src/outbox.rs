@@ -105,7 +105,9 @@ impl<L: Link> Writer<L> {
         let results = self.link.publish(frames).await;
         // The last one first: a number that was the last can be used again.
         for ((name, stamp, answer), result) in waiting.into_iter().zip(results).rev() {
-            if result.is_err() {
+            // What may have been sent all the same keeps its number: used twice, the second would be
+            // taken for a duplicate.
+            if result.as_ref().is_err_and(|error| !error.is_retryable()) {
                 sequencer(&self.core).give_back(&name, &stamp);
             }
             // Who has gone does not want to know.
