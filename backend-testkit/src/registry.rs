@@ -19,6 +19,7 @@ const GROUPS: &[&[Check]] = &[
     groups::close::CHECKS,
     groups::closing_races::CHECKS,
     groups::cancel::CHECKS,
+    groups::midway::CHECKS,
     groups::health::CHECKS,
     groups::callback::CHECKS,
     groups::outage::CHECKS,

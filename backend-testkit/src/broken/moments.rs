@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use backend_core::{Backend, Event, HealthAwareBackend, Result, Subscription};
+use backend_core::{
+    Backend, Error, Event, HealthAwareBackend, MessageEnvelope, Result, Subscription,
+};
 use backend_memory::MemoryBackend;
 use futures_core::Stream;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::Specimen;
-use super::twist::{Twist, lock, twisted};
+use super::twist::{Twist, lock, rewrite_messages, twisted};
 
 pub(super) const SPECIMENS: &[Specimen] = &[
     Specimen::new(
@@ -44,6 +48,36 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         "During an outage, try_recv says Closed.",
         "endings::an_outage_is_no_end",
         |deadline| twisted(deadline, |_| ClosedInOutage),
+    ),
+    Specimen::new(
+        "joins_a_subscribe_under_way",
+        "A subscribe returns at once while another one to its topic is still being confirmed.",
+        "midway::subscribes_to_one_topic_are_each_ready_on_return",
+        |deadline| twisted(deadline, |_| Unconfirmed::default()),
+    ),
+    Specimen::new(
+        "deaf_after_a_cut_in_subscribe",
+        "A subscribe that meets an outage is Ok, and its stream deaf.",
+        "midway::an_outage_during_a_subscribe_leaves_none_deaf",
+        |deadline| twisted(deadline, |_| CutInSubscribe::default()),
+    ),
+    Specimen::new(
+        "drops_publishes_during_a_subscribe",
+        "What is published while a subscribe is under way is dropped.",
+        "midway::a_publish_during_a_subscribe_arrives",
+        |deadline| twisted(deadline, |_| OneThingAtATime::default()),
+    ),
+    Specimen::new(
+        "drops_publishes_during_close",
+        "A publish while close is under way is Ok, and dropped.",
+        "midway::what_was_ok_during_a_close_arrives",
+        |deadline| twisted(deadline, |_| Leaving(AtomicBool::new(false))),
+    ),
+    Specimen::new(
+        "dropped_publishes_keep_their_permits",
+        "Each publish that is dropped half way uses up one of 32 permits.",
+        "cancel::dropped_publishes_use_nothing_up",
+        |deadline| twisted(deadline, |_| Permits(Semaphore::new(32))),
     ),
 ];
 
@@ -194,5 +228,151 @@ impl Stream for Peeked {
             return Poll::Ready(None);
         }
         polled
+    }
+}
+
+/// How long an engine takes to confirm a subscription, or a close.
+const CONFIRMING: Duration = Duration::from_millis(2);
+
+/// What is under way, until this is dropped.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// By topic: how many subscribes are under way.
+#[derive(Default)]
+struct Unconfirmed(Mutex<HashMap<String, Arc<AtomicUsize>>>);
+
+#[async_trait]
+impl Twist for Unconfirmed {
+    async fn subscribe(&self, inner: &Arc<MemoryBackend>, topic: &str) -> Result<Subscription> {
+        let count = Arc::clone(lock(&self.0).entry(topic.to_owned()).or_default());
+        if count.load(Ordering::Acquire) == 0 {
+            let _under_way = UnderWay::begin(&count);
+            tokio::time::sleep(CONFIRMING).await;
+            return inner.subscribe(topic).await;
+        }
+        let (tell, confirmed) = oneshot::channel();
+        let (instance, name) = (Arc::clone(inner), topic.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(CONFIRMING).await;
+            if let Ok(honest) = instance.subscribe(&name).await {
+                // Its reader may have been dropped meanwhile.
+                let _ = tell.send(honest);
+            }
+        });
+        Ok(Subscription::new(topic, Joined { confirmed, honest: None }))
+    }
+}
+
+struct Joined {
+    confirmed: oneshot::Receiver<Subscription>,
+    honest: Option<Subscription>,
+}
+
+impl Stream for Joined {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        loop {
+            if let Some(honest) = &mut self.honest {
+                return Pin::new(honest).poll_next(cx);
+            }
+            match std::task::ready!(Pin::new(&mut self.confirmed).poll(cx)) {
+                Ok(honest) => self.honest = Some(honest),
+                Err(_) => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+/// Counts the cuts.
+#[derive(Default)]
+struct CutInSubscribe(AtomicUsize);
+
+#[async_trait]
+impl Twist for CutInSubscribe {
+    async fn subscribe(&self, inner: &Arc<MemoryBackend>, topic: &str) -> Result<Subscription> {
+        let cuts = self.0.load(Ordering::Acquire);
+        tokio::time::sleep(CONFIRMING).await;
+        if self.0.load(Ordering::Acquire) == cuts {
+            return inner.subscribe(topic).await;
+        }
+        loop {
+            match inner.subscribe(topic).await {
+                Err(Error::Unavailable(_)) => tokio::time::sleep(CONFIRMING).await,
+                subscribed => return Ok(rewrite_messages(subscribed?, |_| None)),
+            }
+        }
+    }
+
+    fn cut(&self, inner: &Arc<MemoryBackend>) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        inner.partition();
+    }
+}
+
+/// How many subscribes are under way.
+#[derive(Default)]
+struct OneThingAtATime(Arc<AtomicUsize>);
+
+#[async_trait]
+impl Twist for OneThingAtATime {
+    async fn publish(&self, inner: &Arc<MemoryBackend>, envelope: MessageEnvelope) -> Result<()> {
+        if self.0.load(Ordering::Acquire) > 0 && inner.is_healthy() {
+            return Ok(());
+        }
+        inner.publish(envelope).await
+    }
+
+    async fn subscribe(&self, inner: &Arc<MemoryBackend>, topic: &str) -> Result<Subscription> {
+        let _under_way = UnderWay::begin(&self.0);
+        tokio::time::sleep(CONFIRMING).await;
+        inner.subscribe(topic).await
+    }
+}
+
+/// Whether a close has begun.
+struct Leaving(AtomicBool);
+
+#[async_trait]
+impl Twist for Leaving {
+    async fn publish(&self, inner: &Arc<MemoryBackend>, envelope: MessageEnvelope) -> Result<()> {
+        if self.0.load(Ordering::Acquire) && inner.is_healthy() {
+            return Ok(());
+        }
+        inner.publish(envelope).await
+    }
+
+    async fn close(&self, inner: &Arc<MemoryBackend>) -> Result<()> {
+        self.0.store(true, Ordering::Release);
+        tokio::time::sleep(CONFIRMING).await;
+        inner.close().await
+    }
+}
+
+struct Permits(Semaphore);
+
+#[async_trait]
+impl Twist for Permits {
+    async fn publish(&self, inner: &Arc<MemoryBackend>, envelope: MessageEnvelope) -> Result<()> {
+        // Nobody closes it.
+        if let Ok(permit) = self.0.acquire().await {
+            permit.forget();
+        }
+        tokio::task::yield_now().await;
+        self.0.add_permits(1);
+        inner.publish(envelope).await
     }
 }

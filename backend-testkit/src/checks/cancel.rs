@@ -49,6 +49,13 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     check!(
         "cancel",
+        dropped_publishes_use_nothing_up,
+        [X2],
+        [],
+        "After a thousand dropped publishes, the next ones end and arrive as ever."
+    ),
+    check!(
+        "cancel",
         a_dropped_recv_loses_nothing,
         [X3],
         [],
@@ -184,6 +191,23 @@ async fn a_dropped_publish_harms_nothing_after_it(bench: Bench) -> Verified {
             a.publish("news", data).await?;
         }
         reader.expect_all(&burst).await?;
+    }
+    Ok(())
+}
+
+async fn dropped_publishes_use_nothing_up(bench: Bench) -> Verified {
+    let [a, b] = bench.cluster().await?;
+    let mut reader = b.subscribe("news").await?;
+    for polls in 1..=2 {
+        // What a publish takes on its way, such as a permit, it has to give back.
+        for _ in bench.rounds(1_000) {
+            let publish = a.backend().publish(MessageEnvelope::new("other", "dropped"));
+            a.poll_and_drop("publishes to \"other\"", polls, publish).await?;
+        }
+        for data in [format!("after {polls} polls"), format!("and again after {polls}")] {
+            a.publish("news", &data).await.because("the publishes before it were dropped")?;
+            reader.expect(&data).await?;
+        }
     }
     Ok(())
 }

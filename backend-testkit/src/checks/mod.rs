@@ -18,6 +18,7 @@ pub(crate) mod health;
 pub(crate) mod isolation;
 pub(crate) mod life;
 pub(crate) mod loss;
+pub(crate) mod midway;
 pub(crate) mod model;
 pub(crate) mod once;
 pub(crate) mod order;

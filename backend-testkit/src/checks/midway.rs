@@ -1,0 +1,236 @@
+//! Operations that are met half way: by one another, by an outage, by a close.
+//!
+//! Where one is to be under way, it is polled some times and then goes on beside the other: a check
+//! never holds on to an operation without polling it, since that may hold a lock of the backend.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use backend_core::{Error, MessageEnvelope, Result, Subscription};
+use tokio::sync::Barrier;
+
+use crate::bench::Bench;
+use crate::check::check;
+use crate::failure::{Explain, Failure, Verified};
+use crate::poll::{Flag, poll_once};
+use crate::{Check, Clause, show};
+
+pub(crate) const CHECKS: &[Check] = &[
+    check!(
+        "midway",
+        subscribes_to_one_topic_are_each_ready_on_return,
+        [D4, U3],
+        [],
+        "Of many subscribes to one topic at once, each is ready when it returns, first or not."
+    ),
+    check!(
+        "midway",
+        an_outage_during_a_subscribe_leaves_none_deaf,
+        [D4, H5],
+        [Faults, Health],
+        "A subscribe that meets an outage is live after it, if it is Ok."
+    ),
+    check!(
+        "midway",
+        a_publish_during_a_subscribe_arrives,
+        [D1],
+        [],
+        "What an instance publishes while a subscribe of its own is under way is delivered."
+    ),
+    check!(
+        "midway",
+        what_was_ok_during_a_close_arrives,
+        [D1, C1],
+        [],
+        "Every publish that was Ok while the instance closed is delivered."
+    ),
+];
+
+/// More await points than a subscribe is likely to have.
+const MOST_POLLS: usize = 50;
+
+async fn subscribes_to_one_topic_are_each_ready_on_return(bench: Bench) -> Verified {
+    let [a, b] = bench.cluster().await?;
+    // Each gets what the others publish, too: it has to have room for it.
+    let tasks = bench.burst(8);
+    for round in bench.rounds(50) {
+        let topic = format!("topic {round}");
+        let start = Arc::new(Barrier::new(tasks));
+        let mut parts = Vec::new();
+        for number in 0..tasks {
+            let (a, b, topic, start) = (a.clone(), b.clone(), topic.clone(), Arc::clone(&start));
+            parts.push(bench.spawn(async move {
+                start.wait().await;
+                let mut reader = b.subscribe(&topic).await?.named(&number.to_string());
+                let own = format!("for {number}");
+                a.publish(&topic, &own).await?;
+                let wanted = show::quoted(&own);
+                while reader.message(&wanted).await?.data() != own.as_bytes() {}
+                Ok(())
+            }));
+        }
+        for part in parts {
+            part.done().await.because("its own subscribe had returned before the publish")?;
+        }
+    }
+    Ok(())
+}
+
+type Subscribing<'a> = Pin<&'a mut (dyn Future<Output = Result<Subscription>> + Send)>;
+
+/// Polls `subscribing` so many times, unless it is ready before.
+async fn poll_times(
+    bench: &Bench,
+    mut subscribing: Subscribing<'_>,
+    polls: usize,
+) -> Verified<Option<Result<Subscription>>> {
+    let flag = Flag::new();
+    for poll in 0..polls {
+        if poll > 0 {
+            bench.within(format!("a wake-up after poll {poll}"), flag.woken()).await?;
+        }
+        if let Some(result) = poll_once(subscribing.as_mut(), &flag.waker()) {
+            return Ok(Some(result));
+        }
+    }
+    Ok(None)
+}
+
+async fn an_outage_during_a_subscribe_leaves_none_deaf(bench: Bench) -> Verified {
+    let [a, b] = bench.cluster().await?;
+    for polls in bench.rounds(MOST_POLLS) {
+        let topic = format!("after {polls} polls");
+        bench.story().tell(format!("B subscribes to {topic:?}, and is cut off on the way"));
+        let backend = Arc::clone(b.backend());
+        let mut subscribing = backend.subscribe(&topic);
+        let early = poll_times(&bench, subscribing.as_mut(), polls).await?;
+        let was_early = early.is_some();
+        let outage = async {
+            b.cut().await?;
+            b.restore().await
+        };
+        let subscribed = match early {
+            Some(subscribed) => {
+                outage.await?;
+                subscribed
+            }
+            None => {
+                let rest = bench.within("the subscribe that met an outage", subscribing.as_mut());
+                let (outage, subscribed) = tokio::join!(outage, rest);
+                outage?;
+                subscribed?
+            }
+        };
+        let (subscription, why) = match subscribed {
+            Ok(subscription) => (subscription, "subscribe had said Ok, and the outage is over"),
+            Err(Error::Unavailable(_) | Error::Timeout(_)) => {
+                let again = bench.within("B subscribes again", backend.subscribe(&topic)).await?;
+                let again = again.map_err(|error| {
+                    let expected = "subscribe after an outage that the last one met: Ok";
+                    Failure::new(expected, format!("the error {error:?}"))
+                })?;
+                (again, "subscribe works again after the outage")
+            }
+            Err(error) => {
+                let expected = "a subscribe that meets an outage gives Ok or Error::Unavailable";
+                return Err(Failure::new(expected, format!("the error {error:?}")));
+            }
+        };
+        let mut reader = b.reader(&topic, subscription);
+        a.publish(&topic, "after").await?;
+        reader.expect_past_gaps("after").await.because(why)?;
+        if was_early {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn a_publish_during_a_subscribe_arrives(bench: Bench) -> Verified {
+    let [a, b] = bench.cluster().await?;
+    let mut at_b = b.subscribe("news").await?;
+    for polls in bench.rounds(MOST_POLLS) {
+        let topic = format!("after {polls} polls");
+        bench.story().tell(format!("A subscribes to {topic:?}, and publishes meanwhile"));
+        let mut subscribing = a.backend().subscribe(&topic);
+        let early = poll_times(&bench, subscribing.as_mut(), polls).await?;
+        let was_early = early.is_some();
+        let publish = a.publish("news", &topic);
+        let subscribed = match early {
+            Some(subscribed) => {
+                publish.await?;
+                subscribed
+            }
+            None => {
+                let rest = bench.within("the subscribe beside a publish", subscribing.as_mut());
+                let (published, subscribed) = tokio::join!(publish, rest);
+                published?;
+                subscribed?
+            }
+        };
+        at_b.expect(&topic).await.because("publish had said Ok").of(Clause::D1)?;
+        let subscription = subscribed.map_err(|error| {
+            Failure::new("subscribe beside a publish: Ok", format!("the error {error:?}"))
+        })?;
+        let mut reader = a.reader(&topic, subscription);
+        b.publish(&topic, "back").await?;
+        reader.expect("back").await.because("its subscribe had returned")?;
+        if was_early {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn what_was_ok_during_a_close_arrives(bench: Bench) -> Verified {
+    /// Tasks that publish.
+    const TASKS: usize = 4;
+    // Nobody reads meanwhile: there has to be room for all.
+    let tasks = bench.burst(TASKS);
+    let each = bench.burst(32) / tasks;
+    for round in bench.rounds(20) {
+        let [a, b] = bench.cluster().await?;
+        let mut reader = b.subscribe("news").await?;
+        let start = Arc::new(Barrier::new(tasks + 1));
+        let mut parts = Vec::new();
+        for number in 0..tasks {
+            let (a, start) = (a.clone(), Arc::clone(&start));
+            parts.push(bench.spawn(async move {
+                let mut due = Vec::new();
+                start.wait().await;
+                for count in 0..each {
+                    let data = format!("{number} {count}");
+                    match a.try_send(MessageEnvelope::new("news", data.clone())).await? {
+                        Ok(()) => due.push(data),
+                        Err(error) if error.is_closed() => break,
+                        Err(error) => {
+                            let expected = "publish during a close gives Ok or Error::Closed";
+                            return Err(Failure::new(expected, format!("the error {error:?}")));
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+                Ok(due)
+            }));
+        }
+        start.wait().await;
+        // It comes at one moment after the other of what they do.
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        a.close().await?;
+        let mut due = BTreeSet::new();
+        for part in parts {
+            due.extend(part.done().await?);
+        }
+        while let Some(first) = due.first() {
+            let wanted = format!("{} and {} others", show::quoted(first), due.len() - 1);
+            let envelope =
+                reader.message(&wanted).await.because("publish had said Ok for these")?;
+            due.remove(String::from_utf8_lossy(envelope.data()).as_ref());
+        }
+    }
+    Ok(())
+}
