@@ -25,6 +25,7 @@ mod mesh;
 mod moments;
 mod outage;
 mod remote;
+mod sizes;
 mod twist;
 
 use std::fmt;
@@ -92,6 +93,7 @@ pub fn specimens() -> impl Iterator<Item = &'static Specimen> {
         delivery::SPECIMENS,
         mesh::SPECIMENS,
         moments::SPECIMENS,
+        sizes::SPECIMENS,
         content::SPECIMENS,
         buffer::SPECIMENS,
         ends::SPECIMENS,

@@ -59,6 +59,13 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     check!(
         "echo",
+        never_echoed_with_large_data,
+        [D2],
+        [MaxData],
+        "No echo comes of large data, which may go another way than small data does."
+    ),
+    check!(
+        "echo",
         never_echoed_after_an_outage,
         [D2, H5],
         [Faults],
@@ -73,9 +80,24 @@ async fn play_ball(
     at_b: &mut Reader,
     rounds: usize,
 ) -> Verified {
+    play_with((a, b), at_a, at_b, rounds, 0).await
+}
+
+/// The same, with data of at least so many bytes.
+async fn play_with(
+    (a, b): (&Instance, &Instance),
+    at_a: &mut [Reader],
+    at_b: &mut Reader,
+    rounds: usize,
+    size: usize,
+) -> Verified {
     let topic = at_b.topic();
     for round in 0..rounds {
-        let (own, others) = (format!("A's own {round}"), format!("B's {round}"));
+        let mut own = format!("A's own {round}");
+        let mut others = format!("B's {round}");
+        for data in [&mut own, &mut others] {
+            data.push_str(&"-".repeat(size.saturating_sub(data.len())));
+        }
         a.publish(&topic, &own).await?;
         at_b.expect(&own).await?;
         b.publish(&topic, &others).await?;
@@ -177,6 +199,19 @@ async fn an_equal_envelope_of_another_instance_is_no_echo(bench: Bench) -> Verif
         let last = format!("the last {round}");
         b.publish("news", &last).await?;
         at_a.expect(&last).await.because("A gets B's copies, and none of its own")?;
+    }
+    Ok(())
+}
+
+async fn never_echoed_with_large_data(bench: Bench) -> Verified {
+    let [a, b] = bench.cluster().await?;
+    let mut at_a = [a.subscribe("news").await?];
+    let mut at_b = b.subscribe("news").await?;
+    let most = bench.claims().max_data().unwrap_or(0);
+    // A page, a segment, what a connection takes at once: where ways may part.
+    for size in [5_000, 70_000, most] {
+        let size = size.min(most);
+        play_with((&a, &b), &mut at_a, &mut at_b, bench.sentinels(2), size).await?;
     }
     Ok(())
 }

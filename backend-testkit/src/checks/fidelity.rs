@@ -47,6 +47,13 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     check!(
         "fidelity",
+        every_combination_of_fields_arrives,
+        [D8],
+        [],
+        "Each of scope, ttl and id may be absent, empty or set, whatever the others are."
+    ),
+    check!(
+        "fidelity",
         fields_do_not_run_into_one_another,
         [D8],
         [],
@@ -187,6 +194,32 @@ async fn all_fields_together_arrive_exactly(bench: Bench) -> Verified {
         .with_id("order-1001");
     let empty = MessageEnvelope::new("", "").with_scope("").with_ttl(Duration::ZERO).with_id("");
     arrive(&bench, [full.clone(), empty, full]).await
+}
+
+async fn every_combination_of_fields_arrives(bench: Bench) -> Verified {
+    let texts = [None, Some(""), Some("set")];
+    let ttls = [None, Some(Duration::ZERO), Some(Duration::from_secs(3_600))];
+    let mut envelopes = Vec::new();
+    for scope in texts {
+        for ttl in ttls {
+            for id in texts {
+                // Every second one without data.
+                let data = if envelopes.len() % 2 == 0 { "data" } else { "" };
+                let mut envelope = envelope(data);
+                if let Some(scope) = scope {
+                    envelope = envelope.with_scope(scope);
+                }
+                if let Some(ttl) = ttl {
+                    envelope = envelope.with_ttl(ttl);
+                }
+                if let Some(id) = id {
+                    envelope = envelope.with_id(id);
+                }
+                envelopes.push(envelope);
+            }
+        }
+    }
+    arrive(&bench, envelopes).await
 }
 
 async fn fields_do_not_run_into_one_another(bench: Bench) -> Verified {

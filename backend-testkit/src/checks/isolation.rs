@@ -4,12 +4,12 @@
 //! so each is subject and witness at once: when its own reader has got an envelope, no other one
 //! may get it any more.
 
-use backend_core::MessageEnvelope;
+use backend_core::{Error, MessageEnvelope};
 
 use crate::Check;
 use crate::bench::Bench;
 use crate::check::check;
-use crate::failure::{Explain, Verified};
+use crate::failure::{Explain, Failure, Verified};
 use crate::{Clause, show};
 
 pub(crate) const CHECKS: &[Check] = &[
@@ -96,6 +96,13 @@ pub(crate) const CHECKS: &[Check] = &[
         [D7, D8],
         [],
         "So does one of 1 KiB that is no ASCII."
+    ),
+    check!(
+        "isolation",
+        a_longer_topic_is_refused_or_works,
+        [D7, D4],
+        [],
+        "A topic of more than 1 KiB is refused as InvalidTopic, or works like any other."
     ),
     check!(
         "isolation",
@@ -292,6 +299,34 @@ async fn a_unicode_topic_may_have_1_kib(bench: Bench) -> Verified {
     let family = [format!("{long}aaaa"), format!("{long}aaab"), format!("\r\n\0 {long}")];
     let family: Vec<&str> = family.iter().map(String::as_str).collect();
     strangers(&bench, &family).await
+}
+
+async fn a_longer_topic_is_refused_or_works(bench: Bench) -> Verified {
+    let [a, b] = bench.cluster().await?;
+    let mut short = b.subscribe("short").await?;
+    for length in [1_025, 4_096, 65_536] {
+        let topic = "t".repeat(length);
+        let mut reader = match b.try_subscribe(&topic).await? {
+            Ok(reader) => Some(reader),
+            Err(Error::InvalidTopic { .. }) => None,
+            Err(error) => return refused(length, "subscribe", &error),
+        };
+        match (a.try_send(MessageEnvelope::new(topic, "hello")).await?, &mut reader) {
+            (Ok(()), Some(reader)) => {
+                reader.expect("hello").await.because("subscribe and publish had said Ok")?;
+            }
+            (Ok(()), None) | (Err(Error::InvalidTopic { .. }), _) => {}
+            (Err(error), _) => return refused(length, "publish", &error),
+        }
+        a.publish("short", "goes on").await?;
+        short.expect("goes on").await.because("a long topic harms no other one")?;
+    }
+    Ok(())
+}
+
+fn refused(length: usize, operation: &str, error: &Error) -> Verified {
+    let expected = format!("{operation} with a topic of {length} bytes: Ok or InvalidTopic");
+    Err(Failure::new(expected, format!("the error {error:?}")))
 }
 
 async fn unlinked_instances_never_meet(bench: Bench) -> Verified {

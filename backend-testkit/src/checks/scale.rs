@@ -3,12 +3,12 @@
 //! Numbers go down where a backend is far away: a check takes as many rounds as fit into a part of
 //! the deadline.
 
-use backend_core::MessageEnvelope;
+use backend_core::{Error, Event, MessageEnvelope};
 
 use crate::Check;
 use crate::bench::Bench;
 use crate::check::check;
-use crate::failure::{Explain, Verified};
+use crate::failure::{Explain, Failure, Verified};
 
 pub(crate) const CHECKS: &[Check] = &[
     check!(
@@ -31,6 +31,13 @@ pub(crate) const CHECKS: &[Check] = &[
         [D1, U3],
         [],
         "A thousand subscriptions of one instance to one topic each get everything."
+    ),
+    check!(
+        "scale",
+        seventy_thousand_to_one_subscription,
+        [D1, O1],
+        [],
+        "A subscription that keeps up gets 70,000 envelopes, past every counter of 16 bits."
     ),
     check!(
         "scale",
@@ -95,6 +102,59 @@ async fn a_thousand_subscriptions(bench: Bench) -> Verified {
         for reader in &mut readers {
             reader.expect(&data).await.because("each sees everything")?;
         }
+    }
+    Ok(())
+}
+
+async fn seventy_thousand_to_one_subscription(bench: Bench) -> Verified {
+    let [a, b] = bench.cluster().await?;
+    let mut reader = b.subscribe("news").await?;
+    let at_once = (bench.burst(64) / 2).max(1);
+    let mut next = 0_u32;
+    // So many that a step for each in the story would take most of the time.
+    for _ in bench.rounds(70_000_usize.div_ceil(at_once)) {
+        let sent: Vec<u32> = (next..).take(at_once).collect();
+        next += sent.len() as u32;
+        let publishing = async {
+            for number in &sent {
+                let envelope = MessageEnvelope::new("news", number.to_le_bytes().to_vec());
+                a.backend().publish(envelope).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        let what = format!("A publishes the numbers from {} to {next}", sent[0]);
+        let published = bench.within(what.clone(), publishing).await?;
+        published.map_err(|error| Failure::new(what + ": Ok", format!("the error {error:?}")))?;
+
+        let mut got = Vec::new();
+        let subscription = reader.subscription();
+        let reading = async {
+            while got.len() < sent.len() {
+                match subscription.recv().await {
+                    Some(Event::Message(envelope)) => got.push(envelope.data().to_vec()),
+                    other => return Err(other),
+                }
+            }
+            Ok(())
+        };
+        let what = format!("B gets each of the numbers from {} to {next}", sent[0]);
+        let read = bench.within(what.clone(), reading).await;
+        let mut got: Vec<u32> = got
+            .iter()
+            .filter_map(|data| Some(u32::from_le_bytes(data.as_slice().try_into().ok()?)))
+            .collect();
+        if bench.is_unordered() {
+            got.sort_unstable();
+        }
+        if let Ok(Err(other)) = read {
+            return reader.unexpected(&what, other.as_ref());
+        }
+        if got != sent {
+            let lacking = sent.iter().zip(&got).find(|(sent, got)| sent != got).map(|(one, _)| one);
+            let lacking = lacking.or(sent.get(got.len())).unwrap_or(&next);
+            return Err(Failure::new(what, format!("{} of them, without {lacking}", got.len())));
+        }
+        bench.observe();
     }
     Ok(())
 }
