@@ -1,0 +1,111 @@
+//! Who the instance says it is.
+
+use std::fmt;
+
+use async_nats::{ConnectOptions, ServerAddr};
+use backend_core::{Error, Result};
+use percent_encoding::percent_decode_str;
+
+/// What is shown to the server. `Debug` shows none of it.
+#[derive(Clone, Default)]
+pub(crate) enum Auth {
+    #[default]
+    None,
+    User {
+        name: String,
+        password: String,
+    },
+    Token(String),
+}
+
+impl Auth {
+    pub(crate) fn apply(&self, options: ConnectOptions) -> ConnectOptions {
+        match self {
+            Self::None => options,
+            Self::User { name, password } => {
+                options.user_and_password(name.clone(), password.clone())
+            }
+            Self::Token(token) => options.token(token.clone()),
+        }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::User { .. } => "User(…)",
+            Self::Token(_) => "Token(…)",
+        })
+    }
+}
+
+/// A URL's server and credentials: `nats://user:password@host:port`, or `nats://token@host:port`.
+///
+/// The client takes no notice of credentials in a URL, and shows the URL in errors and logs: so they
+/// are taken out.
+pub(crate) fn split(url: &str) -> Result<(ServerAddr, Auth)> {
+    // An error must not quote it: there may be a password in it.
+    let invalid = |why: &str| Error::backend(format!("not the URL of a NATS server: {why}"));
+    let server: ServerAddr = url.trim().parse().map_err(|_| invalid("it cannot be read"))?;
+    if !matches!(server.scheme(), "nats" | "tls") {
+        return Err(Error::Unsupported("only nats:// and tls:// URLs".to_owned()));
+    }
+    if server.host().is_empty() {
+        return Err(invalid("it has no host"));
+    }
+    let decode = |text: &str| {
+        let text = percent_decode_str(text).decode_utf8();
+        text.map(String::from).map_err(|_| invalid("the credentials are not UTF-8"))
+    };
+    let auth = match (server.username(), server.password()) {
+        (None, None) => Auth::None,
+        (Some(token), None) => Auth::Token(decode(token)?),
+        (name, Some(password)) => {
+            Auth::User { name: decode(name.unwrap_or_default())?, password: decode(password)? }
+        }
+    };
+    let mut url = server.into_inner();
+    // Refused only where there is no host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    let server = ServerAddr::from_url(url).map_err(|_| invalid("it cannot be read"))?;
+    Ok((server, auth))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_of_the_url_and_decoded() {
+        let (server, auth) = split("nats://al%40ice:p%3Aa%2Fss@example.com:4333").unwrap();
+        assert_eq!(server.as_url_str(), "nats://example.com:4333");
+        assert!(matches!(&auth, Auth::User { name, password }
+            if name == "al@ice" && password == "p:a/ss"));
+        let shown = format!("{server:?} {auth:?}");
+        assert!(!shown.contains("ice") && !shown.contains("a/ss"), "{shown}");
+
+        let (server, auth) = split("tls://s3cr%25t@example.com").unwrap();
+        assert_eq!((server.host(), server.port()), ("example.com", 4222));
+        assert!(matches!(&auth, Auth::Token(token) if token == "s3cr%t"));
+
+        let (server, auth) = split("localhost:4333").unwrap();
+        assert_eq!(server.as_url_str(), "nats://localhost:4333");
+        assert!(auth.is_none());
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_without_quoting_it() {
+        let refused =
+            ["", "nats://", "ws://u:s3cret@h", "http://u:s3cret@h", "nats://u:s3cret@h:x"];
+        for url in refused.into_iter().chain(["nats://u%FF:s3cret@h", "redis://u:s3cret@h"]) {
+            let error = split(url).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{url}: {error:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Options.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::ServerAddr;
+use backend_core::{Error, Result};
+use backend_engine::name::Names;
+use backend_engine::wire::Format;
+use backend_engine::{EngineBackend, Options};
+
+use uuid::Uuid;
+
+use crate::NatsBackend;
+use crate::auth::{self, Auth};
+use crate::driver::NatsDriver;
+use crate::link::Subjects;
+
+/// Options of a [`NatsBackend`]; made by [`NatsBackend::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use backend_nats::NatsBackend;
+///
+/// # async fn example() -> backend_core::Result<()> {
+/// let backend = NatsBackend::builder()
+///     .servers("nats://nats-1:4222,nats://nats-2:4222")
+///     .namespace("chat")
+///     .user_and_password("chat", "s3cret")
+///     .operation_timeout(Duration::from_secs(2))
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `connect`"]
+pub struct Builder {
+    /// As they were given; an error is told when connecting.
+    servers: Servers,
+    auth: Option<Auth>,
+    client_name: Option<String>,
+    require_tls: bool,
+    roots: Vec<PathBuf>,
+    options: Options,
+}
+
+/// The servers, with the first credentials that a URL has; or what was wrong with a URL.
+#[derive(Clone, Debug, Default)]
+struct Servers {
+    addresses: Vec<ServerAddr>,
+    auth: Auth,
+    wrong: Option<Wrong>,
+}
+
+/// Holds no part of the URL.
+#[derive(Clone, Debug)]
+enum Wrong {
+    Unsupported(String),
+    Invalid(String),
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        let mut options = Options::default();
+        // A server stops a healthy publisher for as long as it waits for a reader who does not read,
+        // which was seen to take 4 s; so long a ping may stay without an answer.
+        options.ping_interval = Duration::from_secs(3);
+        Self {
+            servers: Servers::default(),
+            auth: None,
+            client_name: None,
+            require_tls: false,
+            roots: Vec::new(),
+            options,
+        }
+    }
+
+    /// Adds servers of one cluster: URLs, with commas between them.
+    ///
+    /// `nats://host:port`, or `tls://host:port` where the connection has to be encrypted; the port is
+    /// 4222 unless given. With `user:password@`, or `token@`, before the host, these are the
+    /// credentials, for all servers; what is special in a URL is in percent form there. Without any
+    /// server, it is `nats://localhost:4222`.
+    ///
+    /// The instance connects to any of them, and to another one when that is lost.
+    pub fn servers(mut self, urls: impl AsRef<str>) -> Self {
+        for url in urls.as_ref().split(',') {
+            match auth::split(url) {
+                Ok((address, auth)) => {
+                    self.servers.addresses.push(address);
+                    if self.servers.auth.is_none() {
+                        self.servers.auth = auth;
+                    }
+                }
+                Err(Error::Unsupported(what)) => {
+                    self.servers.wrong = Some(Wrong::Unsupported(what));
+                }
+                Err(error) => self.servers.wrong = Some(Wrong::Invalid(error.to_string())),
+            }
+        }
+        self
+    }
+
+    /// Instances hear each other only within one namespace; `tavern` unless set.
+    ///
+    /// Any string is one. It is the first token of every subject (in percent form), so a permission
+    /// for `chat.>` covers the namespace `chat` and no other.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.options.namespace = namespace.into();
+        self
+    }
+
+    /// The credentials; they go before those in a URL.
+    pub fn user_and_password(
+        mut self,
+        user: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Self {
+        self.auth = Some(Auth::User { name: user.into(), password: password.into() });
+        self
+    }
+
+    /// A token in place of user and password; it goes before credentials in a URL.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.auth = Some(Auth::Token(token.into()));
+        self
+    }
+
+    /// What the server shows as this connection's name, in `/connz` for example.
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.client_name = Some(name.into());
+        self
+    }
+
+    /// Insists on an encrypted connection, for all servers. A server that insists on it gets one
+    /// anyway.
+    pub fn require_tls(mut self) -> Self {
+        self.require_tls = true;
+        self
+    }
+
+    /// Trusts the certificates of this PEM file, and no longer those of the system. The connection
+    /// has to be encrypted then. The file is read at every connection.
+    pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.roots.push(file.into());
+        self.require_tls = true;
+        self
+    }
+
+    /// How many envelopes a topic keeps for readers that have not taken them; 1024 unless set.
+    ///
+    /// Beyond it the oldest go, and each reader that had not taken them is told how many it has
+    /// missed. 0 counts as 1.
+    pub fn capacity(mut self, envelopes_per_topic: usize) -> Self {
+        self.options.capacity = envelopes_per_topic;
+        self
+    }
+
+    /// How envelopes are written; every instance reads both. [`Format::Binary`] unless set.
+    pub fn format(mut self, format: Format) -> Self {
+        self.options.format = format;
+        self
+    }
+
+    /// How often the server is asked for a sign of life; 3 seconds unless set.
+    ///
+    /// A connection that breaks is noticed at once. One that falls silent is noticed after one
+    /// interval, and then two more, or the operation timeout where that is shorter. A server lets a
+    /// publisher wait while it waits for a slow reader, up to its `write_deadline` (10 seconds
+    /// unless set); with a shorter time here, a healthy instance may be taken for a lost one.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.options.ping_interval = interval;
+        self
+    }
+
+    /// How long an operation, or an attempt to connect, may take; 5 seconds unless set.
+    pub fn operation_timeout(mut self, timeout: Duration) -> Self {
+        self.options.operation_timeout = timeout;
+        self
+    }
+
+    /// How long to wait before connecting again: at first, and at most. 20 ms and 2 s unless set.
+    ///
+    /// Each wait is about twice the one before, with jitter; there is no last one.
+    pub fn backoff(mut self, least: Duration, most: Duration) -> Self {
+        self.options.backoff = (least, most);
+        self
+    }
+
+    /// A new instance, connected.
+    ///
+    /// Needs a tokio runtime, in which its tasks run until it is closed or dropped.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when no server can be reached, or the server turns the instance away;
+    /// [`Error::Backend`] or [`Error::Unsupported`] for a URL that is none. None of them quotes
+    /// credentials.
+    pub async fn connect(self) -> Result<NatsBackend> {
+        let Servers { mut addresses, auth, wrong } = self.servers;
+        match wrong {
+            None => {}
+            Some(Wrong::Unsupported(what)) => return Err(Error::Unsupported(what)),
+            Some(Wrong::Invalid(what)) => return Err(Error::backend(what)),
+        }
+        if addresses.is_empty() {
+            addresses.push(auth::split("nats://localhost:4222")?.0);
+        }
+        let driver = NatsDriver {
+            servers: addresses,
+            auth: self.auth.unwrap_or(auth),
+            client_name: self.client_name,
+            require_tls: self.require_tls,
+            roots: self.roots,
+            subjects: Subjects::new(&Names::new(&self.options.namespace)),
+            instance: Uuid::new_v4().into_bytes(),
+            ping_interval: self.options.ping_interval,
+            operation_timeout: self.options.operation_timeout,
+        };
+        Ok(NatsBackend::over(EngineBackend::connect(driver, self.options).await?))
+    }
+}

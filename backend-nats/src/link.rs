@@ -1,0 +1,348 @@
+//! One connection to a server, and what the engine's crate asks of it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_nats::{Client, Subject, Subscriber};
+use async_trait::async_trait;
+use backend_core::{BoxError, Error, Result};
+use backend_engine::name::{EngineName, Names};
+use backend_engine::{Inbox, Link, Outgoing};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use crate::events::Events;
+use crate::forward::{Forward, Orders};
+use crate::marks::Marks;
+use crate::peers::{Answer, Id, Peers};
+use crate::rights::{Question, Right};
+
+/// How many rights to subscribe, and how many to publish, are asked for at the same time. The client
+/// keeps 128 errors of the server, and drops more; and all that is asked for may be denied.
+const QUESTIONS: usize = 50;
+
+/// The subjects of the adapter itself, in its namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Subjects {
+    /// Where every connection listens.
+    hello: Subject,
+    /// What a connection's own begins with.
+    own: String,
+}
+
+impl Subjects {
+    /// `chat.~~nats.hello` and `chat.~~nats.connection.…`: a permission for `chat.~~nats.>` covers
+    /// them.
+    pub(crate) fn new(names: &Names) -> Self {
+        let prefix = names.internal("nats");
+        Self {
+            hello: Subject::from(format!("{prefix}.hello")),
+            own: format!("{prefix}.connection."),
+        }
+    }
+
+    /// Where a connection gets its marks and answers.
+    fn of(&self, connection: Id) -> Subject {
+        Subject::from(format!("{}{}", self.own, Uuid::from_bytes(connection).simple()))
+    }
+
+    /// Whether an error of the server is about one of these.
+    pub(crate) fn are_meant(&self, error: &str) -> bool {
+        error.contains(self.hello.as_str()) || error.contains(&self.own)
+    }
+}
+
+/// One connection to a server.
+///
+/// The client's tasks and this crate's end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct NatsLink {
+    client: Client,
+    inbox: Inbox,
+    events: Arc<Events>,
+    subjects: Subjects,
+    /// The connection's own subject.
+    own: Subject,
+    marks: Arc<Marks>,
+    peers: Arc<Peers>,
+    /// How long a round waits for who does not answer.
+    patience: Duration,
+    rounds: Rounds,
+    topics: Mutex<HashMap<EngineName, Forward>>,
+    questions: Semaphore,
+    /// They read what arrives for the adapter itself.
+    _readers: [AbortOnDropHandle<()>; 2],
+}
+
+/// Rounds are shared: who asks while one is going on waits for the next one, with all others.
+#[derive(Debug, Default)]
+struct Rounds {
+    /// How many have begun.
+    begun: AtomicU64,
+    /// The last one that has ended well. Held while a round is going on.
+    ended: tokio::sync::Mutex<u64>,
+}
+
+impl NatsLink {
+    /// Returns when both directions work, and the other instances are known.
+    pub(crate) async fn start(
+        client: Client,
+        inbox: Inbox,
+        events: Arc<Events>,
+        subjects: Subjects,
+        instance: Id,
+        patience: Duration,
+    ) -> std::result::Result<Self, BoxError> {
+        let connection = Uuid::new_v4().into_bytes();
+        let (own, marks) = (subjects.of(connection), Arc::new(Marks::default()));
+        let peers = Arc::new(Peers::new(instance, connection));
+        let answers = client.subscribe(own.clone()).await?;
+        let hellos = client.subscribe(subjects.hello.clone()).await?;
+        let readers = [
+            tokio::spawn(read_own(
+                answers,
+                Arc::clone(&marks),
+                Arc::clone(&peers),
+                Arc::clone(&events),
+            )),
+            tokio::spawn(answer(hellos, client.clone(), subjects.clone(), Arc::clone(&peers))),
+        ];
+        let link = Self {
+            client,
+            inbox,
+            events,
+            subjects,
+            own,
+            marks,
+            peers,
+            patience,
+            rounds: Rounds::default(),
+            topics: Mutex::default(),
+            questions: Semaphore::new(QUESTIONS),
+            _readers: readers.map(AbortOnDropHandle::new),
+        };
+        link.round_trip().await?;
+        link.ask_all().await?;
+        link.peers.are_known(link.patience).await;
+        Ok(link)
+    }
+
+    /// Sends a mark, and waits until it is back.
+    async fn round_trip(&self) -> Result<()> {
+        let mut mark = self.marks.make();
+        self.unless_lost(async {
+            self.send(&self.own, mark.payload()).await?;
+            mark.back().await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Returns after a round that began later than this.
+    async fn round(&self) -> Result<()> {
+        let mine = self.rounds.begun.load(Ordering::Relaxed) + 1;
+        // Whoever gets it next carries out the round for all that wait.
+        let mut ended = self.rounds.ended.lock().await;
+        if *ended < mine {
+            let begun = self.rounds.begun.fetch_add(1, Ordering::Relaxed) + 1;
+            self.ask_all().await?;
+            *ended = begun;
+        }
+        Ok(())
+    }
+
+    /// Carries out a round. There is one at a time.
+    async fn ask_all(&self) -> Result<()> {
+        let hello = self.peers.begin();
+        self.unless_lost(async {
+            self.send(&self.subjects.hello, hello.encode()).await?;
+            self.peers.is_back().await;
+            self.peers.have_answered(self.patience).await;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn unless_lost(&self, answered: impl Future<Output = Result<()>>) -> Result<()> {
+        tokio::select! {
+            answered = answered => answered,
+            why = self.events.lost() => Err(Error::unavailable(why)),
+        }
+    }
+
+    async fn send(&self, subject: &Subject, payload: Bytes) -> Result<()> {
+        self.client.publish(subject.clone(), payload).await.map_err(Error::unavailable)
+    }
+
+    /// The task of a topic, which is started where there is none.
+    fn topic(&self, name: &EngineName) -> Orders {
+        let mut topics = self.topics();
+        if let Some(topic) = topics.get(name).filter(|topic| !topic.has_ended()) {
+            return topic.orders();
+        }
+        let topic = Forward::start(self.client.clone(), name.clone(), self.inbox.clone());
+        let orders = topic.orders();
+        topics.insert(name.clone(), topic);
+        orders
+    }
+
+    async fn forget(&self, name: &EngineName) -> Result<()> {
+        self.events.rights.forget_subscription(name.as_str());
+        let topic = self.topics().remove(name);
+        match topic {
+            Some(topic) => topic.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Hands over frames whose names are known to be allowed.
+    async fn hand_over(&self, frame: &Outgoing) -> Result<()> {
+        if self.events.is_lost() {
+            return Err(Error::unavailable("the connection is lost"));
+        }
+        let subject = Subject::from(frame.name.as_str().to_owned());
+        self.send(&subject, frame.frame.clone()).await
+    }
+
+    /// Hands over frames under names of which nobody knows yet whether the server takes them.
+    ///
+    /// The server says so only when it does not, so this waits for a mark. Once for each name and
+    /// connection.
+    async fn hand_over_first(&self, frames: &[&Outgoing]) -> Vec<Result<()>> {
+        let ask = |name| self.events.rights.ask(Right::Publish, name);
+        let names: HashSet<_> = frames.iter().map(|frame| frame.name.as_str()).collect();
+        let questions: HashMap<_, _> = names.into_iter().map(|name| (name, ask(name))).collect();
+        let mut results = Vec::with_capacity(frames.len());
+        for frame in frames {
+            results.push(self.hand_over(frame).await);
+        }
+        // If the connection is lost before that, nobody knows: they were handed over.
+        if self.round_trip().await.is_ok() {
+            hear_errors().await;
+            for (frame, result) in frames.iter().zip(&mut results) {
+                if let (Ok(()), Some(question)) = (&result, questions.get(frame.name.as_str())) {
+                    *result = allowed(question);
+                }
+            }
+        }
+        results
+    }
+
+    fn topics(&self) -> MutexGuard<'_, HashMap<EngineName, Forward>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When a mark, or a hello, is back, the client has read all errors that the server sent before. It
+/// hands them on in a task of its own. That task was woken earlier than the one that waits, and so has
+/// its turn before that one has another.
+async fn hear_errors() {
+    yield_now().await;
+    yield_now().await;
+}
+
+/// Takes what arrives for this connection alone.
+async fn read_own(
+    mut arriving: Subscriber,
+    marks: Arc<Marks>,
+    peers: Arc<Peers>,
+    events: Arc<Events>,
+) {
+    while let Some(message) = arriving.next().await {
+        match Answer::decode(&message.payload) {
+            Some(answer) => peers.answered(answer),
+            None => marks.arrived(&message.payload),
+        }
+    }
+    events.lose("the connection has ended".to_owned());
+}
+
+/// Answers the others. The client has one queue: an answer goes out behind all that was published.
+async fn answer(mut hellos: Subscriber, client: Client, subjects: Subjects, peers: Arc<Peers>) {
+    while let Some(message) = hellos.next().await {
+        if let Some((connection, answer)) = peers.hear(&message.payload) {
+            // If it fails, the connection has ended, and so will this.
+            let _ = client.publish(subjects.of(connection), answer.encode()).await;
+        }
+    }
+}
+
+fn allowed(question: &Question<'_>) -> Result<()> {
+    question.answer().map_err(Error::backend)
+}
+
+#[async_trait]
+impl Link for NatsLink {
+    fn max_frame(&self) -> Option<usize> {
+        Some(self.client.max_payload())
+    }
+
+    async fn subscribe(&self, name: &EngineName) -> Result<()> {
+        // It is never closed.
+        let _turn = self.questions.acquire().await.map_err(Error::unavailable)?;
+        let question = self.events.rights.ask(Right::Subscribe, name.as_str());
+        // The server gets the request, the others get the question behind it, and what arrives
+        // before their answers was published before.
+        let topic = self.topic(name);
+        topic.catch_up().await?;
+        self.round().await?;
+        topic.catch_up().await?;
+        hear_errors().await;
+        let answer = allowed(&question);
+        if answer.is_err() {
+            self.forget(name).await?;
+        }
+        answer
+    }
+
+    async fn unsubscribe(&self, name: &EngineName) -> Result<()> {
+        self.forget(name).await
+    }
+
+    async fn catch_up(&self, name: &EngineName) -> Result<()> {
+        self.round().await?;
+        let topic = self.topics().get(name).map(Forward::orders);
+        match topic {
+            Some(topic) => topic.catch_up().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Result<()>> {
+        let mut results = Vec::with_capacity(frames.len());
+        let mut rest = &frames[..];
+        while let Some((frame, behind)) = rest.split_first() {
+            if self.events.rights.may_publish(frame.name.as_str()) {
+                results.push(self.hand_over(frame).await);
+                rest = behind;
+            } else {
+                let (first, behind) = rest.split_at(rest.len().min(QUESTIONS));
+                let first: Vec<_> = first.iter().collect();
+                results.extend(self.hand_over_first(&first).await);
+                rest = behind;
+            }
+        }
+        results
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.round_trip().await
+    }
+
+    async fn lost(&self) -> BoxError {
+        self.events.lost().await
+    }
+
+    async fn close(&self) {
+        let _ = self.send(&self.subjects.hello, self.peers.bye().encode()).await;
+        // When a mark is back, the server has all that was sent before it. A flush would leave it to
+        // the sockets, and one that is closed while something arrives throws away what it has sent.
+        let _ = self.round_trip().await;
+    }
+}
