@@ -239,20 +239,30 @@ impl Expected {
         Ok(())
     }
 
-    /// After the end of everything: what had to come has come, and the numbers add up.
-    pub(super) fn settle(&self, exact: bool) -> Verified {
-        if let Some(missing) = self.has_to_come() {
-            return Err(Failure::new(missing, "nothing more").of(Clause::D1));
-        }
+    /// What is still on its way, where nothing that has to come says so: the last envelope of one
+    /// publisher is no word on another's.
+    pub(super) fn uncounted(&self, exact: bool) -> Option<String> {
+        let sent = self.to_be_counted(exact)?;
+        let short = self.order == Order::PerPublisher && self.received + self.missed < sent;
+        short.then(|| format!("more of the {sent} that were sent, or a gap"))
+    }
+
+    /// How many were sent, where received and missed have to make up that number.
+    fn to_be_counted(&self, exact: bool) -> Option<u64> {
         let certain = self
             .items
             .iter()
             .all(|item| item.duty != Duty::May && matches!(item.what, What::Envelope { .. }));
         let up_to_the_last = self.items.last().is_some_and(|item| item.received);
-        if !(exact && certain && up_to_the_last) {
-            return Ok(());
+        (exact && certain && up_to_the_last).then_some(self.items.len() as u64)
+    }
+
+    /// After the end of everything: what had to come has come, and the numbers add up.
+    pub(super) fn settle(&self, exact: bool) -> Verified {
+        if let Some(missing) = self.has_to_come() {
+            return Err(Failure::new(missing, "nothing more").of(Clause::D1));
         }
-        let sent = self.items.len() as u64;
+        let Some(sent) = self.to_be_counted(exact) else { return Ok(()) };
         ensure(
             self.received + self.missed == sent,
             format!("received and missed make up the {sent} that were sent"),
