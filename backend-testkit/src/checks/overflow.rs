@@ -100,9 +100,9 @@ pub(crate) const CHECKS: &[Check] = &[
 const MOST: usize = 64;
 
 /// What a subscription got, from the end of a stall to the end of the stream.
-struct Got {
+pub(super) struct Got {
     events: Vec<Event>,
-    sent: usize,
+    pub(super) sent: usize,
 }
 
 impl Got {
@@ -193,7 +193,7 @@ fn capacity(bench: &Bench) -> usize {
 }
 
 /// A stalled subscription overflows, and is read to its end. Grows the flood until it does.
-async fn overflow(bench: &Bench) -> Verified<Got> {
+pub(super) async fn overflow(bench: &Bench) -> Verified<Got> {
     let mut sent = capacity(bench) * 3 + 7;
     while sent <= capacity(bench) * MOST + 10_000 {
         let got = stall(bench, sent).await?;

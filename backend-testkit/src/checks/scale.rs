@@ -61,7 +61,7 @@ async fn ten_thousand_topics(bench: Bench) -> Verified {
     for number in bench.rounds(10_000) {
         readers.push(b.subscribe(&format!("topic {number}")).await?);
     }
-    for number in 0..readers.len() {
+    for number in bench.rounds(readers.len()) {
         // Not in the order of subscribing, and no neighbours one after the other.
         let index = number * 7_919 % readers.len();
         let reader = &mut readers[index];
