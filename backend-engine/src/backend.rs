@@ -55,7 +55,12 @@ impl<D: Driver> EngineBackend<D> {
 
     async fn within<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
         let patience = self.core.options.operation_timeout;
-        timeout(patience, operation).await.unwrap_or_else(|_| Err(Error::Timeout(patience)))
+        let result = timeout(patience, operation).await;
+        match result.unwrap_or(Err(Error::Timeout(patience))) {
+            // Closing ends the connection under operations that are on it (C1, C2).
+            Err(error) if error.is_retryable() && self.core.users.is_closed() => Err(Error::Closed),
+            result => result,
+        }
     }
 
     async fn register(&self, topic: &str) -> Result<Subscription> {
@@ -73,11 +78,11 @@ impl<D: Driver> EngineBackend<D> {
             live.link.subscribe(&name).await?;
             *held = Held::Yes;
         }
-        // Another connection knows nothing of it.
+        let subscription = self.core.users.subscribe(topic)?;
+        // Another connection knows nothing of it, if it came before that.
         if self.core.live()?.era != live.era {
             return Err(self.core.outage());
         }
-        let subscription = self.core.users.subscribe(topic)?;
         drop(undo);
         Ok(subscription)
     }

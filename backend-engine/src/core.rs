@@ -99,6 +99,10 @@ impl<L: Link> Core<L> {
         self.era.fetch_add(1, Ordering::AcqRel) + 1
     }
 
+    fn is_current(&self, era: u64) -> bool {
+        era == self.era.load(Ordering::Acquire)
+    }
+
     /// Whether an envelope fits into what the engine takes.
     pub(crate) fn check_size(&self, envelope: &MessageEnvelope, most: Option<usize>) -> Result<()> {
         most.map_or(Ok(()), |most| wire::check_size(self.options.format, envelope, most))
@@ -130,6 +134,9 @@ impl<L: Link> Core<L> {
 
     /// Nothing works. Operations say so from here on (H6).
     pub(crate) fn lose(&self) {
+        // A connection that was given up may still be there, and bring something: what it would
+        // enter into the ledgers would be told as missing twice, by number and by the gap.
+        self.next_era();
         self.live.send_replace(None);
         self.users.suspend();
         self.topics.start_again();
@@ -151,7 +158,7 @@ impl<L: Link> Deliver for Core<L> {
             return;
         }
         let Some(listened) = self.topics.get(name) else { return };
-        if era != self.era.load(Ordering::Acquire) {
+        if !self.is_current(era) {
             return;
         }
         let frame = match wire::decode(frame) {
@@ -166,6 +173,10 @@ impl<L: Link> Deliver for Core<L> {
                 return;
             }
             let mut ledger = listened.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            // Lost just now: the ledger may have been cleared already.
+            if !self.is_current(era) {
+                return;
+            }
             match ledger.observe(stamp) {
                 Verdict::Next => {}
                 Verdict::Missed(missed) => self.tell(&listened.topic, Some(missed)),
@@ -177,7 +188,7 @@ impl<L: Link> Deliver for Core<L> {
     }
 
     fn lost(&self, era: u64, name: &str, missed: Option<u64>) {
-        if era != self.era.load(Ordering::Acquire) {
+        if !self.is_current(era) {
             return;
         }
         if let Some(listened) = self.topics.get(name) {
