@@ -68,7 +68,10 @@ pub trait Link: Send + Sync + 'static {
     /// its client's queue, has taken. There is one call at a time.
     ///
     /// An error that is [retryable](backend_core::Error::is_retryable) says that the frame may have
-    /// been sent all the same; any other one, that it was not, for certain.
+    /// been sent all the same; any other one, that it was not, for certain. Of these,
+    /// [`Error::Closed`](backend_core::Error::Closed) says that the connection had been lost before.
+    ///
+    /// Once [`lost`](Self::lost) has returned, this does so soon.
     async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Result<()>>;
 
     /// Goes to the engine and back, *through the path that messages take*, so that it shows both

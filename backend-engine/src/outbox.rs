@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backend_core::{MessageEnvelope, Result};
+use backend_core::{Error, MessageEnvelope, Result};
 use bytes::BytesMut;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -110,6 +110,11 @@ impl<L: Link> Writer<L> {
             if result.as_ref().is_err_and(|error| !error.is_retryable()) {
                 sequencer(&self.core).give_back(&name, &stamp);
             }
+            // The connection's end, not the instance's.
+            let result = result.map_err(|error| match error {
+                Error::Closed => self.core.outage(),
+                other => other,
+            });
             // Who has gone does not want to know.
             let _ = answer.send(result);
         }

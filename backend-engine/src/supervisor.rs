@@ -27,6 +27,9 @@ use crate::registry::Held;
 /// Topics that are asked for at the same time after an outage.
 const AT_ONCE: usize = 512;
 
+/// How long a lost connection has to say of each frame whether it took it.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// A connection that has been accepted, and is not in use yet.
 pub(crate) struct Connected<L> {
     pub(crate) link: Arc<L>,
@@ -55,7 +58,7 @@ pub(crate) async fn supervise<D: Driver>(
     loop {
         let link = Arc::clone(&connected.link);
         let (outbox, writer) = Outbox::new(Arc::clone(&core), Arc::clone(&link));
-        let writer = tokio::spawn(writer.run());
+        let mut writer = tokio::spawn(writer.run());
         let carried = core.stop.run_until_cancelled(carry(&core, connected, outbox.clone())).await;
         outbox.close();
         let Some(Err(why)) = carried else {
@@ -64,8 +67,11 @@ pub(crate) async fn supervise<D: Driver>(
             let _ = timeout(core.options.operation_timeout, link.close()).await;
             break;
         };
-        writer.abort();
         core.lose();
+        // Aborted at once, it would call refused what it has handed over, and what may arrive.
+        if timeout(GRACE, &mut writer).await.is_err() {
+            writer.abort();
+        }
         let since = Instant::now();
         tracing::warn!(cause = %why, "the connection to the engine is lost");
         drop(link);

@@ -201,13 +201,20 @@ impl NatsLink {
         }
     }
 
-    /// Hands over frames whose names are known to be allowed.
+    /// Hands over a frame: to the client's queue, and waits while that is full.
     async fn hand_over(&self, frame: &Outgoing) -> Result<()> {
         if self.events.is_lost() {
-            return Err(Error::unavailable("the connection is lost"));
+            return Err(Error::Closed);
         }
         let subject = Subject::from(frame.name.as_str().to_owned());
-        self.send(&subject, frame.frame.clone()).await
+        tokio::select! {
+            biased;
+            sent = self.client.publish(subject, frame.frame.clone()) => {
+                // Its task has ended: it took nothing.
+                sent.map_err(|_| Error::Closed)
+            }
+            _ = self.events.lost() => Err(Error::Closed),
+        }
     }
 
     /// Hands over frames under names of which nobody knows yet whether the server takes them.
