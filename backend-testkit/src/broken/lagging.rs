@@ -64,7 +64,7 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         "A gap counts up to 65,535.",
         "gaps::large_losses_are_counted",
         // A check takes a part of the deadline at most for so many.
-        |deadline| twisted(deadline * 5, |_| Lagging::new(Fault::CountsUpTo(65_535))),
+        |deadline| twisted(deadline * 20, |_| Lagging::new(Fault::CountsUpTo(65_535))),
     ),
     Specimen::new(
         "every_gap_is_an_outage_after_one",

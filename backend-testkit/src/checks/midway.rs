@@ -190,7 +190,7 @@ async fn what_was_ok_during_a_close_arrives(bench: Bench) -> Verified {
     // Nobody reads meanwhile: there has to be room for all.
     let tasks = bench.burst(TASKS);
     let each = bench.burst(32) / tasks;
-    for round in bench.rounds(20) {
+    for round in bench.rounds(200) {
         let [a, b] = bench.cluster().await?;
         let mut reader = b.subscribe("news").await?;
         let start = Arc::new(Barrier::new(tasks + 1));
@@ -217,7 +217,7 @@ async fn what_was_ok_during_a_close_arrives(bench: Bench) -> Verified {
         }
         start.wait().await;
         // It comes at one moment after the other of what they do.
-        for _ in 0..round {
+        for _ in 0..round % 25 {
             tokio::task::yield_now().await;
         }
         a.close().await?;
