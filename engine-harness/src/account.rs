@@ -1,0 +1,159 @@
+//! What publishers have sent, held against what one subscription has received or been told of.
+
+use std::collections::{BTreeSet, HashMap};
+
+use backend_core::{Event, Gap, GapCause, MessageEnvelope};
+
+/// Reads what arrives on one subscription: each envelope is one of [`numbered`](Self::numbered).
+///
+/// It says at once when something comes twice or out of order, and at the [end](Self::settle)
+/// whether whatever was accepted has been received, or told as missing where it is missing.
+#[derive(Debug, Default)]
+pub struct Account {
+    publishers: HashMap<String, Publisher>,
+    /// How many have been received.
+    pub received: u64,
+    /// How many gaps were of an outage of the subscriber.
+    pub outages: u64,
+    /// How many were told as missing, by number.
+    pub missed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Publisher {
+    last: u64,
+    /// What gaps have told since the last one.
+    told: Told,
+    /// What was passed over: the numbers behind the first up to, but not with, the second one.
+    holes: Vec<(u64, u64, Told)>,
+}
+
+/// What gaps say about a hole; gaps do not say whose envelopes are missing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    some: bool,
+    number: u64,
+}
+
+impl Account {
+    /// An envelope of a publisher, who gives every attempt to publish a number of its own: 1, 2, 3, …
+    #[must_use]
+    pub fn numbered(topic: &str, publisher: &str, number: u64) -> MessageEnvelope {
+        MessageEnvelope::new(topic, format!("{publisher}:{number}"))
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// It came twice, or out of order, or is none of these envelopes.
+    pub fn take(&mut self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::Gap(Gap { cause, missed, .. }) => {
+                self.outages += u64::from(*cause == GapCause::Reconnected);
+                self.missed += missed.unwrap_or(0);
+                for publisher in self.publishers.values_mut() {
+                    publisher.told.some |= missed.is_none();
+                    publisher.told.number += missed.unwrap_or(0);
+                }
+            }
+            Event::Message(envelope) => {
+                let data = String::from_utf8_lossy(envelope.data()).into_owned();
+                let (name, number) = data.split_once(':').ok_or("an envelope of nobody")?;
+                let number: u64 = number.parse().map_err(|_| "an envelope without a number")?;
+                let publisher = self.publishers.entry(name.to_owned()).or_default();
+                if number <= publisher.last {
+                    return Err(format!("{data} after {}", publisher.last));
+                }
+                if number > publisher.last + 1 {
+                    publisher.holes.push((publisher.last, number, publisher.told));
+                }
+                publisher.last = number;
+                publisher.told = Told::default();
+                self.received += 1;
+            }
+            other => return Err(format!("{other:?}")),
+        }
+        Ok(())
+    }
+
+    /// The last number that has arrived from a publisher.
+    #[must_use]
+    pub fn last(&self, publisher: &str) -> u64 {
+        self.publishers.get(publisher).map_or(0, |publisher| publisher.last)
+    }
+
+    /// Holds it against the numbers of a publisher's attempts that were accepted. The last one of
+    /// them is expected to have arrived; ahead of the first that has arrived, anything may be
+    /// missing.
+    ///
+    /// # Errors
+    /// Something that was accepted is missing, and no gap says so; or the last has not arrived.
+    pub fn settle(&self, publisher: &str, accepted: &BTreeSet<u64>) -> Result<(), String> {
+        let Some(found) = self.publishers.get(publisher) else {
+            return Err(format!("nothing has arrived from {publisher}"));
+        };
+        if accepted.last().is_some_and(|last| *last > found.last) {
+            return Err(format!("the last of {publisher} has not arrived, only {}", found.last));
+        }
+        for (before, behind, told) in &found.holes {
+            let missing = accepted.range(before + 1..*behind).count() as u64;
+            if *before > 0 && missing > told.number && !told.some {
+                return Err(format!(
+                    "{missing} of {publisher} between {before} and {behind} are missing: {told:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many numbers were passed over, of attempts that were accepted and of others.
+    #[must_use]
+    pub fn passed_over(&self) -> u64 {
+        let holes = self.publishers.values().flat_map(|publisher| &publisher.holes);
+        holes.map(|(before, behind, _)| behind - before - 1).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(number: u64) -> Event {
+        Event::Message(Account::numbered("t", "a", number))
+    }
+
+    fn account(events: &[Event]) -> Account {
+        let mut account = Account::default();
+        for event in events {
+            account.take(event).expect("in order");
+        }
+        account
+    }
+
+    #[test]
+    fn what_is_missing_has_to_be_told() {
+        let all: BTreeSet<u64> = (1..=6).collect();
+        let without = account(&[message(1), message(4), message(6)]);
+        assert!(without.settle("a", &all).is_err());
+        assert_eq!(without.passed_over(), 3);
+        assert!(without.settle("a", &[1, 4, 6].into()).is_ok());
+        assert!(without.settle("a", &[1, 4, 7].into()).is_err());
+        assert!(without.settle("b", &all).is_err());
+
+        let lagged = |missed| Event::Gap(Gap::lagged(missed));
+        let told = [message(1), lagged(2), message(4), lagged(1), message(6)];
+        assert!(account(&told).settle("a", &all).is_ok());
+        assert_eq!(account(&told).missed, 3);
+        let elsewhere = [message(1), message(4), lagged(3), message(6)];
+        assert!(account(&elsewhere).settle("a", &all).is_err());
+        let outage = [message(1), Event::Gap(Gap::reconnected()), message(6)];
+        assert!(account(&outage).settle("a", &all).is_ok());
+    }
+
+    #[test]
+    fn nothing_comes_twice_or_late() {
+        for number in [1, 2] {
+            assert!(account(&[message(2)]).take(&message(number)).is_err());
+        }
+    }
+}
