@@ -3,6 +3,8 @@
 // Each test binary uses its part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod account;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
