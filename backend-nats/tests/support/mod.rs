@@ -4,13 +4,17 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod account;
+pub mod harness;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use engine_harness::{Server, free_port, is_installed};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+
+use harness::Address;
 
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -55,6 +59,34 @@ impl Nats {
         Ok(Self { server, monitor: SocketAddr::from(([127, 0, 0, 1], monitor.get())) })
     }
 
+    /// Three servers that know each other.
+    pub async fn start_cluster() -> Result<[Self; 3]> {
+        let ports = [free_port()?, free_port()?, free_port()?];
+        let routes = ports.map(|port| format!("nats://127.0.0.1:{port}"));
+        let start = |own: usize| {
+            let others = routes.iter().enumerate().filter(|(index, _)| *index != own);
+            let others: Vec<_> = others.map(|(_, route)| route.clone()).collect();
+            let arguments = [
+                ["--cluster_name".to_owned(), "test".to_owned()],
+                ["--cluster".to_owned(), routes[own].clone()],
+                ["--routes".to_owned(), others.join(",")],
+            ];
+            Self::start_with(move |_| Ok(arguments.concat()))
+        };
+        let cluster = [start(0).await?, start(1).await?, start(2).await?];
+        for server in &cluster {
+            // Nothing tells when the servers have found each other.
+            while ask(server.monitor, "/routez").await?["num_routes"] != 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        Ok(cluster)
+    }
+
+    pub fn address(&self) -> Address {
+        Address { server: self.server.address, monitor: self.monitor }
+    }
+
     pub async fn start_again(&mut self) -> Result<()> {
         Ok(self.server.start_again(answers).await?)
     }
@@ -70,14 +102,19 @@ async fn answers(socket: TcpStream) -> bool {
     BufReader::new(socket).read_line(&mut line).await.is_ok() && line.starts_with("INFO ")
 }
 
-/// The subjects for which the server would send something to the connection of this name.
-pub async fn subjects(monitor: SocketAddr, client_name: &str) -> Result<Vec<String>> {
+/// What the server says of itself.
+pub async fn ask(monitor: SocketAddr, path: &str) -> Result<serde_json::Value> {
     let mut socket = TcpStream::connect(monitor).await?;
-    socket.write_all(b"GET /connz?subs=1&limit=100000 HTTP/1.0\r\n\r\n").await?;
+    socket.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).await?;
     let body = answer.windows(4).position(|end| end == b"\r\n\r\n").ok_or("no answer")? + 4;
-    let answer: serde_json::Value = serde_json::from_slice(&answer[body..])?;
+    Ok(serde_json::from_slice(&answer[body..])?)
+}
+
+/// The subjects for which the server would send something to the connection of this name.
+pub async fn subjects(monitor: SocketAddr, client_name: &str) -> Result<Vec<String>> {
+    let answer = ask(monitor, "/connz?subs=1&limit=100000").await?;
     let connections = answer["connections"].as_array().into_iter().flatten();
     let mine = connections.filter(|connection| connection["name"] == client_name);
     let subjects = mine.filter_map(|mine| mine["subscriptions_list"].as_array()).flatten();
