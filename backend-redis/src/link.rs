@@ -139,6 +139,11 @@ impl Link for RedisLink {
         let mut rest = &frames[..];
         while !rest.is_empty() {
             let (chunk, behind) = rest.split_at(chunk(rest));
+            if self.lost.is_cancelled() {
+                // For certain, these were not sent.
+                results.extend(rest.iter().map(|_| Err(Error::Closed)));
+                break;
+            }
             results.extend(self.send(chunk).await);
             rest = behind;
         }

@@ -1,0 +1,139 @@
+//! What the server's access control denies is an error of the call that was denied, and of no other.
+
+use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
+use futures_util::future::join_all;
+
+use crate::support::{Redis, Result, expect, expect_outage, quick, recoveries, recovery, until};
+
+crate::tests![
+    few_rights_are_enough,
+    a_denied_publish_is_an_error_and_harms_no_other,
+    a_denied_subscribe_is_an_error,
+    a_changed_password_is_an_outage_until_it_is_right_again,
+];
+
+/// What an instance needs of a namespace, and nothing else.
+const RIGHTS: [&str; 6] = ["reset", "on", ">s3cret", "+publish", "+subscribe", "+unsubscribe"];
+
+async fn set_user(redis: &Redis, name: &str, rights: &[&str]) -> Result<()> {
+    let mut client = redis.client().await?;
+    redis::cmd("ACL").arg("SETUSER").arg(name).arg(rights).exec_async(&mut client).await?;
+    Ok(())
+}
+
+fn instance(redis: &Redis, user: &str) -> backend_redis::Builder {
+    quick(redis.url()).namespace("chat").user_and_password(user, "s3cret")
+}
+
+async fn few_rights_are_enough() -> Result<()> {
+    // In the server's settings, so that a new start does not forget it.
+    let user = ["--user", "alice"];
+    let mut redis = Redis::start_with(&[&user[..], &RIGHTS, &["&chat.*"]].concat()).await?;
+    let here = instance(&redis, "alice").client_name("here").connect().await?;
+    let there = instance(&redis, "alice").connect().await?;
+    let mut again = (recoveries(&here), recoveries(&there));
+    let mut orders = there.subscribe("orders").await?;
+    let mut second = there.subscribe("orders").await?;
+    here.publish(MessageEnvelope::new("orders", "first")).await?;
+    expect(&mut orders, "first").await?;
+    expect(&mut second, "first").await?;
+    redis.server.kill();
+    redis.start_again().await?;
+    recovery(&mut again.0).await?;
+    recovery(&mut again.1).await?;
+    expect_outage(&mut orders).await?;
+    there.unsubscribe("orders").await?;
+    drop(there.subscribe("prices").await?);
+
+    let mut client = redis.client().await?;
+    let log: Vec<redis::Value> = redis::cmd("ACL").arg("LOG").query_async(&mut client).await?;
+    assert!(log.is_empty(), "something was denied: {log:?}");
+    Ok(())
+}
+
+async fn a_denied_publish_is_an_error_and_harms_no_other() -> Result<()> {
+    let redis = Redis::start().await?;
+    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders", "&chat.prices"]].concat()).await?;
+    let here = instance(&redis, "alice").connect().await?;
+    let there = quick(redis.url()).namespace("chat").connect().await?;
+    let mut orders = there.subscribe("orders").await?;
+    let mut secret = there.subscribe("secret").await?;
+
+    let numbers = (0..90).map(|number| {
+        let topic = ["orders", "secret", "prices"][number % 3];
+        here.publish(MessageEnvelope::new(topic, number.to_string()))
+    });
+    for (number, result) in join_all(numbers).await.into_iter().enumerate() {
+        match (number % 3, result) {
+            (1, Err(Error::Backend(error))) => {
+                assert!(error.to_string().contains("permissions"), "{error}");
+            }
+            (1, result) => panic!("{result:?} for what is denied"),
+            (_, result) => result?,
+        }
+    }
+    assert!(here.is_healthy());
+    for number in (0..90).step_by(3) {
+        expect(&mut orders, &number.to_string()).await?;
+    }
+    // A number was given to none of what was denied: no gap.
+    set_user(&redis, "alice", &["&chat.secret"]).await?;
+    for data in ["first", "second"] {
+        here.publish(MessageEnvelope::new("secret", data)).await?;
+        expect(&mut secret, data).await?;
+    }
+    Ok(())
+}
+
+async fn a_denied_subscribe_is_an_error() -> Result<()> {
+    let redis = Redis::start().await?;
+    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders"]].concat()).await?;
+    let here = instance(&redis, "alice").connect().await?;
+    let there = quick(redis.url()).namespace("chat").connect().await?;
+    for _ in 0..3 {
+        match here.subscribe("secret").await {
+            Err(Error::Backend(error)) => {
+                assert!(error.to_string().contains("permissions"), "{error}");
+            }
+            other => panic!("{other:?} for what is denied"),
+        }
+    }
+    assert!(here.is_healthy());
+    let mut orders = here.subscribe("orders").await?;
+    there.publish(MessageEnvelope::new("orders", "first")).await?;
+    expect(&mut orders, "first").await
+}
+
+async fn a_changed_password_is_an_outage_until_it_is_right_again() -> Result<()> {
+    let redis = Redis::start().await?;
+    set_user(&redis, "alice", &[&RIGHTS[..], &["allchannels"]].concat()).await?;
+    let here = instance(&redis, "alice").connect().await?;
+    let there = quick(redis.url()).namespace("chat").connect().await?;
+    let mut again = recoveries(&here);
+    let mut orders = here.subscribe("orders").await?;
+
+    set_user(&redis, "alice", &["resetpass", ">another"]).await?;
+    let mut client = redis.client().await?;
+    redis::cmd("CLIENT").arg(&["KILL", "USER", "alice"]).exec_async(&mut client).await?;
+    until("unhealthy", || !here.is_healthy()).await?;
+    let failed = |info: &str| {
+        let count = info.lines().find_map(|line| line.strip_prefix("acl_access_denied_auth:"));
+        count.and_then(|count| count.trim().parse::<u64>().ok())
+    };
+    // It tries, more than once.
+    loop {
+        let info: String = redis::cmd("INFO").arg("stats").query_async(&mut client).await?;
+        match failed(&info) {
+            Some(0..=2) => tokio::task::yield_now().await,
+            Some(_) => break,
+            // An older server does not count them.
+            None => break,
+        }
+    }
+    assert!(!here.is_healthy());
+    set_user(&redis, "alice", &[">s3cret"]).await?;
+    recovery(&mut again).await?;
+    expect_outage(&mut orders).await?;
+    there.publish(MessageEnvelope::new("orders", "after")).await?;
+    expect(&mut orders, "after").await
+}
