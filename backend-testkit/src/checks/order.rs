@@ -170,11 +170,7 @@ async fn first_in_first_out_across_tasks(bench: Bench) -> Verified {
 }
 
 /// All of these, by their names, publish `each` envelopes at the same time.
-async fn publish_at_once(
-    bench: &Bench,
-    publishers: &[(&str, &Instance)],
-    each: usize,
-) -> Verified {
+async fn publish_at_once(bench: &Bench, publishers: &[(&str, &Instance)], each: usize) -> Verified {
     let start = std::sync::Arc::new(tokio::sync::Barrier::new(publishers.len()));
     let mut parts = Vec::new();
     for (name, instance) in publishers {
