@@ -1,10 +1,14 @@
 //! A server process of one's own.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -36,15 +40,30 @@ pub fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// A loopback port that nobody listens on.
+/// Where ports for servers are looked for: below those that systems give out by themselves. One of
+/// those would be taken by anybody's connection while its server is dead.
+const PORTS: Range<u16> = 12_000..32_000;
+
+/// A loopback port that nobody listens on, and that was not given out before by this process.
 ///
 /// Somebody else may take it before the server does; then the server ends, and
 /// [`Server::start`] tries another one.
 ///
 /// # Errors
-/// There is none.
+/// None is left.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static GIVEN_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given_out = GIVEN_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..1000 {
+        // Of the standard library, only this is random.
+        let random = RandomState::new().hash_one(());
+        let port = PORTS.start + (random % PORTS.len() as u64) as u16;
+        if !given_out.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            given_out.insert(port);
+            return Ok(port);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no free port was found"))
 }
 
 impl Server {
