@@ -84,7 +84,12 @@ async fn operations_in_silence_end_in_time() -> Result<()> {
 async fn a_killed_connection_comes_back() -> Result<()> {
     let redis = Redis::start().await?;
     let here = quick(redis.url()).connect().await?;
-    let there = quick(redis.url()).client_name("there").connect().await?;
+    // It is not a ping that tells.
+    let there = quick(redis.url())
+        .client_name("there")
+        .ping_interval(Duration::from_secs(600))
+        .connect()
+        .await?;
     let mut again = recoveries(&there);
     let mut orders = there.subscribe("orders").await?;
     let mut client = redis.client().await?;
