@@ -1,14 +1,11 @@
 //! Replicas, and servers that become one.
 
-use std::net::SocketAddr;
+use std::time::Duration;
 
 use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
-use redis::aio::MultiplexedConnection;
-use std::time::Duration;
-use tokio::time::timeout;
 
 use crate::support::{
-    PATIENCE, Redis, Result, client, expect, expect_outage, quick, recoveries, recovery,
+    Result, client, expect, expect_outage, pair, quick, recoveries, recovery, replicate,
 };
 
 crate::tests![
@@ -17,37 +14,6 @@ crate::tests![
     a_promoted_replica_is_gone_to,
     a_server_that_has_become_a_replica_is_left,
 ];
-
-/// Makes one server a replica of another, and waits until it says so.
-async fn replicate(server: &mut MultiplexedConnection, master: Option<SocketAddr>) -> Result<()> {
-    let (host, port, role) = match master {
-        Some(master) => (master.ip().to_string(), master.port().to_string(), "slave"),
-        None => ("NO".to_owned(), "ONE".to_owned(), "master"),
-    };
-    redis::cmd("REPLICAOF").arg(&[host, port]).exec_async(server).await?;
-    let changed = async {
-        loop {
-            let answer: Vec<redis::Value> = redis::cmd("ROLE").query_async(server).await?;
-            let now: String = redis::from_redis_value(answer[0].clone())?;
-            // A replica passes on what its master does once they are connected.
-            let state = answer.get(3).and_then(|state| redis::from_redis_value(state.clone()).ok());
-            if now == role && state.is_none_or(|state: String| state == "connected") {
-                return Ok::<_, crate::support::Error>(());
-            }
-        }
-    };
-    timeout(PATIENCE, changed).await.map_err(|_| "the role stays as it was")?
-}
-
-/// A master and its replica.
-async fn pair() -> Result<(Redis, Redis)> {
-    // A replica need not wait for others that want the same.
-    let at_once = ["--repl-diskless-sync-delay", "0"];
-    let (master, replica) =
-        (Redis::start_with(&at_once).await?, Redis::start_with(&at_once).await?);
-    replicate(&mut client(replica.server.address).await?, Some(master.server.address)).await?;
-    Ok((master, replica))
-}
 
 async fn a_replica_is_refused() -> Result<()> {
     let (_master, replica) = pair().await?;

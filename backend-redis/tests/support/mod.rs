@@ -3,6 +3,8 @@
 // Each test binary uses its part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod harness;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -99,6 +101,40 @@ pub async fn channels(client: &mut MultiplexedConnection, client_name: &str) -> 
         }
     }
     Ok(count)
+}
+
+/// Makes one server a replica of another, and waits until it says so.
+pub async fn replicate(
+    server: &mut MultiplexedConnection,
+    master: Option<SocketAddr>,
+) -> Result<()> {
+    let (host, port, role) = match master {
+        Some(master) => (master.ip().to_string(), master.port().to_string(), "slave"),
+        None => ("NO".to_owned(), "ONE".to_owned(), "master"),
+    };
+    redis::cmd("REPLICAOF").arg(&[host, port]).exec_async(server).await?;
+    let changed = async {
+        loop {
+            let answer: Vec<redis::Value> = redis::cmd("ROLE").query_async(server).await?;
+            let now: String = redis::from_redis_value(answer[0].clone())?;
+            // A replica passes on what its master does once they are connected.
+            let state = answer.get(3).and_then(|state| redis::from_redis_value(state.clone()).ok());
+            if now == role && state.is_none_or(|state: String| state == "connected") {
+                return Ok::<_, Error>(());
+            }
+        }
+    };
+    timeout(PATIENCE, changed).await.map_err(|_| "the role stays as it was")?
+}
+
+/// A master and its replica.
+pub async fn pair() -> Result<(Redis, Redis)> {
+    // A replica need not wait for others that want the same.
+    let at_once = ["--repl-diskless-sync-delay", "0"];
+    let (master, replica) =
+        (Redis::start_with(&at_once).await?, Redis::start_with(&at_once).await?);
+    replicate(&mut client(replica.server.address).await?, Some(master.server.address)).await?;
+    Ok((master, replica))
 }
 
 /// The tests of a module, by their names.
