@@ -80,9 +80,9 @@ pub(super) const SPECIMENS: &[Specimen] = &[
     ),
     Specimen::new(
         "gives_up_on_the_slow",
-        "A subscription that has lagged ten times is ended.",
+        "A subscription that has lagged twice is ended.",
         "gaps::many_episodes_are_survived",
-        |deadline| twisted(deadline, |_| Lagging::new(Fault::EndsAfter(10))),
+        |deadline| twisted(deadline, |_| Lagging::new(Fault::EndsAfter(1))),
     ),
 ];
 
