@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// What the wire does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Proxy {
     pub address: SocketAddr,
     wire: watch::Sender<Wire>,
     connections: TaskTracker,
+    /// Those of them that carry something.
+    carrying: TaskTracker,
     _stop: DropGuard,
 }
 
@@ -39,21 +42,30 @@ impl Proxy {
     pub async fn to(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let (wire, connections) = (watch::Sender::new(Wire::Whole), TaskTracker::new());
+        let wire = watch::Sender::new(Wire::Whole);
+        let (connections, carrying) = (TaskTracker::new(), TaskTracker::new());
         let stop = CancellationToken::new();
-        let accept = accept(listener, target, wire.clone(), connections.clone(), stop.clone());
+        let accept = accept(
+            listener,
+            target,
+            wire.clone(),
+            connections.clone(),
+            carrying.clone(),
+            stop.clone(),
+        );
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept));
-        Ok(Self { address, wire, connections, _stop: stop.drop_guard() })
+        Ok(Self { address, wire, connections, carrying, _stop: stop.drop_guard() })
     }
 
-    /// Changes the wire. All connections so far end by a change, unless the wire falls silent: when
+    /// Changes the wire. All connections so far end by a change, unless the wire falls silent. When
     /// this returns, nothing comes through them any more.
     pub async fn set(&self, wire: Wire) {
         let changed = self.wire.send_if_modified(|now| std::mem::replace(now, wire) != wire);
-        if changed && wire != Wire::Silent {
-            self.connections.close();
-            self.connections.wait().await;
-            self.connections.reopen();
+        if changed {
+            let ending = if wire == Wire::Silent { &self.carrying } else { &self.connections };
+            ending.close();
+            ending.wait().await;
+            ending.reopen();
         }
     }
 }
@@ -63,15 +75,23 @@ async fn accept(
     target: SocketAddr,
     wire: watch::Sender<Wire>,
     connections: TaskTracker,
+    carrying: TaskTracker,
     stop: CancellationToken,
 ) {
     while let Ok((socket, _)) = listener.accept().await {
-        let connection = connection(socket, target, wire.subscribe());
+        // In this order: a change that this connection does not know of waits for it.
+        let carries = carrying.token();
+        let connection = connection(socket, target, wire.subscribe(), carries);
         connections.spawn(stop.clone().run_until_cancelled_owned(connection));
     }
 }
 
-async fn connection(mut near: TcpStream, target: SocketAddr, mut wire: watch::Receiver<Wire>) {
+async fn connection(
+    mut near: TcpStream,
+    target: SocketAddr,
+    mut wire: watch::Receiver<Wire>,
+    carries: TaskTrackerToken,
+) {
     let mut carry = pin!(async {
         let mut far = TcpStream::connect(target).await?;
         near.set_nodelay(true)?;
@@ -87,6 +107,7 @@ async fn connection(mut near: TcpStream, target: SocketAddr, mut wire: watch::Re
             }
         }
     }
+    drop(carries);
     // Silent: both sockets stay open, and nobody reads them.
     if now == Wire::Silent {
         let _ = wire.changed().await;
