@@ -67,12 +67,12 @@ pub(crate) async fn supervise<D: Driver>(
             let _ = timeout(core.options.operation_timeout, link.close()).await;
             break;
         };
+        let since = Instant::now();
         core.lose();
         // Aborted at once, it would call refused what it has handed over, and what may arrive.
         if timeout(GRACE, &mut writer).await.is_err() {
             writer.abort();
         }
-        let since = Instant::now();
         tracing::warn!(cause = %why, "the connection to the engine is lost");
         drop(link);
         let Some(next) = core.stop.run_until_cancelled(reconnect(&driver, &core)).await else {
@@ -136,8 +136,16 @@ async fn bring_back<L: Link>(core: &Core<L>, link: &L) -> Result<(), BoxError> {
                 *held = Held::Perhaps;
                 let name = core.names.name(&topic);
                 core.topics.listen(&name, &topic);
-                link.subscribe(&name).await?;
-                *held = Held::Yes;
+                match link.subscribe(&name).await {
+                    Ok(()) => *held = Held::Yes,
+                    Err(error) if error.is_retryable() => return Err(error.into()),
+                    // The engine was reached, and denies this topic now. Its streams end, for they
+                    // will get nothing more; the others go on.
+                    Err(error) => {
+                        tracing::error!(%topic, %error, "the engine gives this topic no more");
+                        let _ = core.users.unsubscribe(&topic);
+                    }
+                }
             }
             Ok(())
         })

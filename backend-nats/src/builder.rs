@@ -1,6 +1,7 @@
 //! Options.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::NatsBackend;
 use crate::auth::{self, Auth};
 use crate::driver::NatsDriver;
-use crate::link::Subjects;
+use crate::subjects::Subjects;
 
 /// Options of a [`NatsBackend`]; made by [`NatsBackend::builder`].
 ///
@@ -214,6 +215,7 @@ impl Builder {
             roots: self.roots,
             subjects: Subjects::new(&Names::new(&self.options.namespace)),
             instance: Uuid::new_v4().into_bytes(),
+            denials: Arc::default(),
             ping_interval: self.options.ping_interval,
             operation_timeout: self.options.operation_timeout,
         };

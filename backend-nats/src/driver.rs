@@ -3,6 +3,7 @@
 use std::future::ready;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, ServerAddr};
@@ -13,8 +14,9 @@ use backend_engine::{Driver, Inbox};
 use crate::auth::Auth;
 use crate::events::Events;
 use crate::forward;
-use crate::link::{NatsLink, Subjects};
+use crate::link::NatsLink;
 use crate::peers::Id;
+use crate::subjects::Subjects;
 
 /// Nobody listens on port 0, and nothing is sent to find that out.
 const NOWHERE: &str = "nats://127.0.0.1:0";
@@ -34,6 +36,8 @@ pub(crate) struct NatsDriver {
     pub(crate) subjects: Subjects,
     /// The same for all connections.
     pub(crate) instance: Id,
+    /// Whether the server denies anything, as far as is known.
+    pub(crate) denials: Arc<AtomicBool>,
     pub(crate) ping_interval: Duration,
     pub(crate) operation_timeout: Duration,
 }
@@ -43,7 +47,7 @@ impl Driver for NatsDriver {
     type Link = NatsLink;
 
     async fn connect(&self, inbox: Inbox) -> Result<NatsLink, BoxError> {
-        let events = Arc::new(Events::new(self.subjects.clone()));
+        let events = Arc::new(Events::new(self.subjects.clone(), Arc::clone(&self.denials)));
         let options = self.options().event_callback({
             let events = Arc::clone(&events);
             move |event| {

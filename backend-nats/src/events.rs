@@ -1,14 +1,15 @@
 //! What the client tells about its connection besides messages: that it is lost, and errors of the
 //! server.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::{Event, ServerError};
 use backend_core::BoxError;
 use tokio::sync::watch;
 
-use crate::link::Subjects;
 use crate::rights::{Denied, Rights};
+use crate::subjects::Subjects;
 
 /// One connection's.
 #[derive(Debug)]
@@ -16,6 +17,12 @@ pub(crate) struct Events {
     pub(crate) rights: Rights,
     /// The adapter's own: without them, the connection is of no use.
     subjects: Subjects,
+    /// How often the server has refused what it was sent to be refused.
+    refusals: watch::Sender<u64>,
+    /// Whether the server denies anything, as far as this instance knows.
+    denials: Arc<AtomicBool>,
+    /// Whether the server does not refuse what it should.
+    lenient: AtomicBool,
     /// Why the connection is lost, once it is.
     lost: watch::Sender<Option<String>>,
     /// The last error of the server, which is often why it closes the connection.
@@ -23,10 +30,13 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(subjects: Subjects) -> Self {
+    pub(crate) fn new(subjects: Subjects, denials: Arc<AtomicBool>) -> Self {
         Self {
             rights: Rights::default(),
             subjects,
+            refusals: watch::Sender::new(0),
+            denials,
+            lenient: AtomicBool::new(false),
             lost: watch::Sender::new(None),
             last_error: Mutex::default(),
         }
@@ -50,10 +60,17 @@ impl Events {
             ServerError::Other(text) => text.clone(),
             other => other.to_string(),
         };
+        if self.subjects.is_refusal(&text) {
+            return self.refusals.send_modify(|refusals| *refusals += 1);
+        }
         if self.subjects.are_meant(&text) {
             return self.lose(text);
         }
-        match self.rights.hear(&text) {
+        let denied = self.rights.hear(&text);
+        if denied.is_some() {
+            self.expect_denials();
+        }
+        match denied {
             Some(Denied::Asked) => {}
             Some(Denied::Withdrawn) => self.lose(text),
             Some(Denied::Unwanted) | None => {
@@ -61,6 +78,26 @@ impl Events {
                 *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
             }
         }
+    }
+
+    /// This instance will not do without fences.
+    pub(crate) fn expect_denials(&self) {
+        // Relaxed, as in all of these: a hint, with nothing behind it.
+        self.denials.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn expect_no_refusals(&self) {
+        self.lenient.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn may_tell_of_denials(&self) -> bool {
+        self.denials.load(Ordering::Relaxed) && !self.lenient.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the server has refused so many times.
+    pub(crate) async fn refusals(&self, count: u64) {
+        // The sender lives as long as this.
+        let _ = self.refusals.subscribe().wait_for(|refusals| *refusals >= count).await;
     }
 
     /// The connection is not to be used any more. The first reason is kept.

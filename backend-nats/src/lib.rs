@@ -11,6 +11,7 @@ mod link;
 mod marks;
 mod peers;
 mod rights;
+mod subjects;
 
 pub use backend::NatsBackend;
 pub use backend_engine::wire::Format;

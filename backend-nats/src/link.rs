@@ -8,12 +8,13 @@ use std::time::Duration;
 use async_nats::{Client, Subject, Subscriber};
 use async_trait::async_trait;
 use backend_core::{BoxError, Error, Result};
-use backend_engine::name::{EngineName, Names};
+use backend_engine::name::EngineName;
 use backend_engine::{Inbox, Link, Outgoing};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
@@ -22,41 +23,11 @@ use crate::forward::{Forward, Orders};
 use crate::marks::Marks;
 use crate::peers::{Answer, Id, Peers};
 use crate::rights::{Question, Right};
+use crate::subjects::Subjects;
 
 /// How many rights to subscribe, and how many to publish, are asked for at the same time. The client
 /// keeps 128 errors of the server, and drops more; and all that is asked for may be denied.
 const QUESTIONS: usize = 50;
-
-/// The subjects of the adapter itself, in its namespace.
-#[derive(Clone, Debug)]
-pub(crate) struct Subjects {
-    /// Where every connection listens.
-    hello: Subject,
-    /// What a connection's own begins with.
-    own: String,
-}
-
-impl Subjects {
-    /// `chat.~~nats.hello` and `chat.~~nats.connection.…`: a permission for `chat.~~nats.>` covers
-    /// them.
-    pub(crate) fn new(names: &Names) -> Self {
-        let prefix = names.internal("nats");
-        Self {
-            hello: Subject::from(format!("{prefix}.hello")),
-            own: format!("{prefix}.connection."),
-        }
-    }
-
-    /// Where a connection gets its marks and answers.
-    fn of(&self, connection: Id) -> Subject {
-        Subject::from(format!("{}{}", self.own, Uuid::from_bytes(connection).simple()))
-    }
-
-    /// Whether an error of the server is about one of these.
-    pub(crate) fn are_meant(&self, error: &str) -> bool {
-        error.contains(self.hello.as_str()) || error.contains(&self.own)
-    }
-}
 
 /// One connection to a server.
 ///
@@ -76,6 +47,7 @@ pub(crate) struct NatsLink {
     rounds: Rounds,
     topics: Mutex<HashMap<EngineName, Forward>>,
     questions: Semaphore,
+    fences: tokio::sync::Mutex<u64>,
     /// They read what arrives for the adapter itself.
     _readers: [AbortOnDropHandle<()>; 2],
 }
@@ -125,8 +97,12 @@ impl NatsLink {
             rounds: Rounds::default(),
             topics: Mutex::default(),
             questions: Semaphore::new(QUESTIONS),
+            fences: tokio::sync::Mutex::default(),
             _readers: readers.map(AbortOnDropHandle::new),
         };
+        if link.client.server_info().auth_required {
+            link.events.expect_denials();
+        }
         link.round_trip().await?;
         link.ask_all().await?;
         link.peers.are_known(link.patience).await;
@@ -157,8 +133,9 @@ impl NatsLink {
         Ok(())
     }
 
-    /// Carries out a round. There is one at a time.
+    /// Carries out a round. There is one at a time. What the server has denied before is known then.
     async fn ask_all(&self) -> Result<()> {
+        let fence = self.fence().await?;
         let hello = self.peers.begin();
         self.unless_lost(async {
             self.send(&self.subjects.hello, hello.encode()).await?;
@@ -166,7 +143,39 @@ impl NatsLink {
             self.peers.have_answered(self.patience).await;
             Ok(())
         })
-        .await
+        .await?;
+        self.hear_errors(fence).await;
+        Ok(())
+    }
+
+    /// Sends something for the server to refuse. Its number, if there may be denials at all.
+    ///
+    /// The client hands on the errors of the server in a task of its own, later than what arrives
+    /// behind them. So a mark that is back does not mean that a denial was heard of. This error is
+    /// behind it, and when it has been heard of, so has the denial.
+    async fn fence(&self) -> Result<Option<u64>> {
+        if !self.events.may_tell_of_denials() {
+            return Ok(None);
+        }
+        let mut fences = self.fences.lock().await;
+        let refused = self.client.subscribe(self.subjects.refused.clone()).await;
+        drop(refused.map_err(Error::unavailable)?);
+        *fences += 1;
+        Ok(Some(*fences))
+    }
+
+    /// When a mark behind the fence is back: waits until the errors before the fence were heard of.
+    async fn hear_errors(&self, fence: Option<u64>) {
+        match fence {
+            Some(fence) if timeout(self.patience, self.events.refusals(fence)).await.is_err() => {
+                // It is unlike the servers that are known.
+                tracing::warn!("the server does not refuse a subject that is none");
+                self.events.expect_no_refusals();
+            }
+            Some(_) => {}
+            // Almost always, that task has its turn now.
+            None => yield_now().await,
+        }
     }
 
     async fn unless_lost(&self, answered: impl Future<Output = Result<()>>) -> Result<()> {
@@ -178,6 +187,14 @@ impl NatsLink {
 
     async fn send(&self, subject: &Subject, payload: Bytes) -> Result<()> {
         self.client.publish(subject.clone(), payload).await.map_err(Error::unavailable)
+    }
+
+    /// A round trip. What the server has denied before is known then.
+    async fn ask_server(&self) -> Result<()> {
+        let fence = self.fence().await?;
+        self.round_trip().await?;
+        self.hear_errors(fence).await;
+        Ok(())
     }
 
     /// The task of a topic, which is started where there is none.
@@ -230,8 +247,7 @@ impl NatsLink {
             results.push(self.hand_over(frame).await);
         }
         // If the connection is lost before that, nobody knows: they were handed over.
-        if self.round_trip().await.is_ok() {
-            hear_errors().await;
+        if self.ask_server().await.is_ok() {
             for (frame, result) in frames.iter().zip(&mut results) {
                 if let (Ok(()), Some(question)) = (&result, questions.get(frame.name.as_str())) {
                     *result = allowed(question);
@@ -244,14 +260,6 @@ impl NatsLink {
     fn topics(&self) -> MutexGuard<'_, HashMap<EngineName, Forward>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// When a mark, or a hello, is back, the client has read all errors that the server sent before. It
-/// hands them on in a task of its own. That task was woken earlier than the one that waits, and so has
-/// its turn before that one has another.
-async fn hear_errors() {
-    yield_now().await;
-    yield_now().await;
 }
 
 /// Takes what arrives for this connection alone.
@@ -300,7 +308,6 @@ impl Link for NatsLink {
         topic.catch_up().await?;
         self.round().await?;
         topic.catch_up().await?;
-        hear_errors().await;
         let answer = allowed(&question);
         if answer.is_err() {
             self.forget(name).await?;

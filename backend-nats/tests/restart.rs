@@ -16,12 +16,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use support::account::Account;
-use support::{Nats, Result};
+use support::{Nats, PATIENCE, Result};
 
 /// The last thing that a publisher says.
 const END: &str = "end";
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An instance, and word of each of its recoveries.
 async fn connect(url: &str) -> Result<(Arc<NatsBackend>, mpsc::UnboundedReceiver<()>)> {

@@ -10,13 +10,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use backend_core::{Event, Subscription};
 use engine_harness::{Server, free_port, is_installed};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use harness::Address;
 
-pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// How long anything may take.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 const PROGRAM: &str = "nats-server";
 
@@ -57,6 +61,16 @@ impl Nats {
         };
         let server = Server::start(PROGRAM, arguments, answers).await?;
         Ok(Self { server, monitor: SocketAddr::from(([127, 0, 0, 1], monitor.get())) })
+    }
+
+    /// With a configuration file.
+    pub async fn start_configured(configuration: &str) -> Result<Self> {
+        Self::start_with(|folder| {
+            let file = folder.join("nats.conf");
+            std::fs::write(&file, configuration)?;
+            Ok(vec!["-c".to_owned(), file.display().to_string()])
+        })
+        .await
     }
 
     /// Three servers that know each other.
@@ -119,4 +133,30 @@ pub async fn subjects(monitor: SocketAddr, client_name: &str) -> Result<Vec<Stri
     let mine = connections.filter(|connection| connection["name"] == client_name);
     let subjects = mine.filter_map(|mine| mine["subscriptions_list"].as_array()).flatten();
     Ok(subjects.filter_map(|subject| Some(subject.as_str()?.to_owned())).collect())
+}
+
+/// Waits for something that nothing tells of, such as what the server says of itself.
+pub async fn until<F: Future<Output = Result<bool>>>(what: &str, holds: impl Fn() -> F) -> Result {
+    let since = tokio::time::Instant::now();
+    while !holds().await? {
+        if since.elapsed() > PATIENCE {
+            return Err(format!("not within {PATIENCE:?}: {what}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+/// The next event of a stream.
+pub async fn next(subscription: &mut Subscription) -> Result<Event> {
+    let event = tokio::time::timeout(PATIENCE, subscription.recv()).await;
+    Ok(event.map_err(|_| "nothing has arrived")?.ok_or("the stream has ended")?)
+}
+
+/// The data of the next event, which is no gap.
+pub async fn next_data(subscription: &mut Subscription) -> Result<String> {
+    match next(subscription).await? {
+        Event::Message(envelope) => Ok(String::from_utf8_lossy(envelope.data()).into_owned()),
+        other => Err(format!("{other:?} in place of a message").into()),
+    }
 }
