@@ -39,10 +39,20 @@ pub struct BackendStats {
     /// Envelopes that gaps have told this instance's subscriptions to be missing, where the number
     /// was known; counted once per subscription.
     pub missed: u64,
+    /// Envelopes to this instance's topics that are known never to have reached it: the engine lost
+    /// them, or the connection of the instance that published them did. Counted once, however many
+    /// subscriptions are told; what a slow reader has missed besides is in [`missed`](Self::missed)
+    /// alone. Always 0 without an engine.
+    pub lost: u64,
     /// Gaps told to this instance's subscriptions, of known and of unknown size.
     pub gaps: u64,
     /// Envelopes that were not handed out because their ttl had run out (clause T2).
     pub expired: u64,
+    /// Messages of the engine that were no envelopes of their topic (a stranger's, a broken one, one
+    /// of an unknown version), and were dropped. Always 0 without an engine.
+    pub refused: u64,
+    /// How often the connection to the bus or engine was lost and has come back, with every topic.
+    pub reconnects: u64,
     /// Topics with at least one live subscription of this instance, now.
     pub topics: u64,
     /// Live subscriptions of this instance, now.

@@ -13,7 +13,7 @@ use backend_core::{
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::core::Core;
+use crate::core::{Core, Counters};
 use crate::driver::{Driver, Link};
 use crate::name::Names;
 use crate::options::Options;
@@ -113,8 +113,7 @@ impl<D: Driver> Backend for EngineBackend<D> {
             handed_over.unwrap_or_else(|| Err(self.core.outage()))
         })
         .await?;
-        // Relaxed: a number, with nothing behind it.
-        self.core.counters.sent.fetch_add(1, Ordering::Relaxed);
+        Counters::add(&self.core.counters.sent, 1);
         Ok(())
     }
 
@@ -164,7 +163,10 @@ impl<D: Driver> HealthAwareBackend for EngineBackend<D> {
 impl<D: Driver> ObservableBackend for EngineBackend<D> {
     fn stats(&self) -> BackendStats {
         let mut stats = self.core.users.stats();
-        stats.sent = self.core.counters.sent.load(Ordering::Relaxed);
+        let Counters { sent, lost, refused } = &self.core.counters;
+        stats.sent = sent.load(Ordering::Relaxed);
+        stats.lost = lost.load(Ordering::Relaxed);
+        stats.refused = refused.load(Ordering::Relaxed);
         stats
     }
 }

@@ -60,13 +60,13 @@ pub(crate) struct Core<L> {
 pub(crate) struct Counters {
     pub(crate) sent: AtomicU64,
     pub(crate) refused: AtomicU64,
-    pub(crate) reconnects: AtomicU64,
+    pub(crate) lost: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn add(counter: &AtomicU64) {
+    pub(crate) fn add(counter: &AtomicU64, more: u64) {
         // Relaxed: a number, with nothing behind it.
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(more, Ordering::Relaxed);
     }
 }
 
@@ -199,12 +199,13 @@ impl<L: Link> Deliver for Core<L> {
 
 impl<L: Link> Core<L> {
     fn tell(&self, topic: &str, missed: Option<u64>) {
+        Counters::add(&self.counters.lost, missed.unwrap_or(0));
         tracing::debug!(topic, ?missed, "messages were lost on their way");
         self.users.gap(topic, Gap::new(GapCause::Lagged, missed));
     }
 
     fn refuse(&self, name: &str, refused: &wire::Refused) {
-        Counters::add(&self.counters.refused);
+        Counters::add(&self.counters.refused, 1);
         tracing::warn!(name, %refused, "something that is no envelope was dropped");
     }
 }

@@ -18,7 +18,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
-use crate::core::{Core, Counters, Live};
+use crate::core::{Core, Live};
 use crate::driver::{Driver, Link};
 use crate::inbox::Inbox;
 use crate::outbox::Outbox;
@@ -78,7 +78,6 @@ pub(crate) async fn supervise<D: Driver>(
         let Some(next) = core.stop.run_until_cancelled(reconnect(&driver, &core)).await else {
             break;
         };
-        Counters::add(&core.counters.reconnects);
         tracing::info!(after = ?since.elapsed(), "connected to the engine again");
         connected = next;
     }

@@ -11,6 +11,7 @@ pub(crate) struct Counters {
     sent: AtomicU64,
     received: AtomicU64,
     missed: AtomicU64,
+    reconnects: AtomicU64,
     gaps: AtomicU64,
     expired: AtomicU64,
     subscriptions: AtomicU64,
@@ -30,6 +31,10 @@ impl Counters {
         self.missed.fetch_add(missed.unwrap_or(0), Relaxed);
     }
 
+    pub(crate) fn reconnected(&self) {
+        self.reconnects.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn expired(&self) {
         self.expired.fetch_add(1, Relaxed);
     }
@@ -47,6 +52,7 @@ impl Counters {
         stats.sent = self.sent.load(Relaxed);
         stats.received = self.received.load(Relaxed);
         stats.missed = self.missed.load(Relaxed);
+        stats.reconnects = self.reconnects.load(Relaxed);
         stats.gaps = self.gaps.load(Relaxed);
         stats.expired = self.expired.load(Relaxed);
         stats.subscriptions = self.subscriptions.load(Relaxed);

@@ -213,6 +213,7 @@ impl Endpoint {
                     wakers.extend(topic.resume(self.local.id));
                 }
                 self.local.link.store(UP, Ordering::Release);
+                self.local.counters.reconnected();
             }
         }
         wakers.wake();
