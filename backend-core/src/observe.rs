@@ -48,8 +48,9 @@ pub struct BackendStats {
     pub gaps: u64,
     /// Envelopes that were not handed out because their ttl had run out (clause T2).
     pub expired: u64,
-    /// Messages of the engine that were no envelopes of their topic (a stranger's, a broken one, one
-    /// of an unknown version), and were dropped. Always 0 without an engine.
+    /// Messages of the engine that were dropped: they were no envelopes of their topic (a stranger's,
+    /// a broken one, one of an unknown version), or had come before, or so late that they had been
+    /// told as missing. Always 0 without an engine.
     pub refused: u64,
     /// How often the connection to the bus or engine was lost and has come back, with every topic.
     pub reconnects: u64,

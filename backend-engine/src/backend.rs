@@ -3,20 +3,21 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use backend_core::{
     Backend, BackendStats, Error, HealthAwareBackend, MessageEnvelope, ObservableBackend,
     ReconnectCallback, Result, Subscription,
 };
+use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::core::{Core, Counters};
+use crate::core::Core;
 use crate::driver::{Driver, Link};
 use crate::name::Names;
 use crate::options::Options;
+use crate::outbox::Offered;
 use crate::registry::Held;
 use crate::supervisor::{connect, supervise};
 
@@ -105,16 +106,20 @@ impl<L: Link> Drop for GiveUp<'_, L> {
 #[async_trait]
 impl<D: Driver> Backend for EngineBackend<D> {
     async fn publish(&self, envelope: MessageEnvelope) -> Result<()> {
-        let live = self.core.live()?;
-        let limit = live.link.max_frame();
-        self.core.check_size(&envelope, limit)?;
-        self.within(async {
-            let handed_over = live.outbox.publish(envelope).await;
-            handed_over.unwrap_or_else(|| Err(self.core.outage()))
-        })
-        .await?;
-        Counters::add(&self.core.counters.sent, 1);
-        Ok(())
+        // The short way never waits: without this, a loop of publishes would never let others run.
+        consume_budget().await;
+        let result = match self.core.offer(envelope) {
+            Offered::Done(result) => result,
+            Offered::Waits(waits) => {
+                let handed_over =
+                    async { waits.handed_over().await.unwrap_or_else(|| Err(self.core.outage())) };
+                self.within(handed_over).await
+            }
+        };
+        if result.is_ok() {
+            self.core.counters.sent();
+        }
+        result
     }
 
     async fn subscribe(&self, topic: &str) -> Result<Subscription> {
@@ -163,10 +168,7 @@ impl<D: Driver> HealthAwareBackend for EngineBackend<D> {
 impl<D: Driver> ObservableBackend for EngineBackend<D> {
     fn stats(&self) -> BackendStats {
         let mut stats = self.core.users.stats();
-        let Counters { sent, lost, refused } = &self.core.counters;
-        stats.sent = sent.load(Ordering::Relaxed);
-        stats.lost = lost.load(Ordering::Relaxed);
-        stats.refused = refused.load(Ordering::Relaxed);
+        self.core.counters.enter_into(&mut stats);
         stats
     }
 }

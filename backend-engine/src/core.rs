@@ -1,23 +1,22 @@
 //! What the handle of an instance, its supervisor and its connection share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use backend_core::{Error, Gap, GapCause, MessageEnvelope, Result};
+use backend_core::{Error, MessageEnvelope, Result};
 use backend_fanout::{Bus, Endpoint, Health};
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::counters::Counters;
 use crate::driver::Link;
-use crate::inbox::Deliver;
 use crate::name::Names;
 use crate::options::Options;
-use crate::outbox::{Numbers, Outbox};
+use crate::outbox::{Offered, Outbox, Press};
 use crate::registry::Registry;
 use crate::released::Released;
 use crate::topics::Topics;
-use crate::{Origin, Sequencer, Verdict, wire};
+use crate::{Origin, wire};
 
 /// A connection on which everything works, both ways.
 pub(crate) struct Live<L> {
@@ -45,7 +44,7 @@ pub(crate) struct Core<L> {
     pub(crate) health: Health,
     pub(crate) registry: Registry,
     pub(crate) topics: Topics,
-    pub(crate) sequencer: Numbers,
+    pub(crate) press: Mutex<Press>,
     pub(crate) released: Arc<Released>,
     /// The number of the connection whose messages are taken; those of an older one come too late.
     era: AtomicU64,
@@ -53,21 +52,6 @@ pub(crate) struct Core<L> {
     pub(crate) live: watch::Sender<Option<Live<L>>>,
     pub(crate) stop: CancellationToken,
     pub(crate) counters: Counters,
-}
-
-/// What no part of the fan-out counts.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) sent: AtomicU64,
-    pub(crate) refused: AtomicU64,
-    pub(crate) lost: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn add(counter: &AtomicU64, more: u64) {
-        // Relaxed: a number, with nothing behind it.
-        counter.fetch_add(more, Ordering::Relaxed);
-    }
 }
 
 impl<L: Link> Core<L> {
@@ -80,7 +64,7 @@ impl<L: Link> Core<L> {
             origin,
             names,
             topics: Topics::default(),
-            sequencer: Mutex::new(Sequencer::new(origin)),
+            press: Press::new(origin),
             era: AtomicU64::new(0),
             users: bus.attach_with_release(move |topic| releases.add(topic)),
             engine: bus.attach(),
@@ -99,12 +83,12 @@ impl<L: Link> Core<L> {
         self.era.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    fn is_current(&self, era: u64) -> bool {
+    pub(crate) fn is_current(&self, era: u64) -> bool {
         era == self.era.load(Ordering::Acquire)
     }
 
     /// Whether an envelope fits into what the engine takes.
-    pub(crate) fn check_size(&self, envelope: &MessageEnvelope, most: Option<usize>) -> Result<()> {
+    fn check_size(&self, envelope: &MessageEnvelope, most: Option<usize>) -> Result<()> {
         most.map_or(Ok(()), |most| wire::check_size(self.options.format, envelope, most))
     }
 
@@ -116,12 +100,32 @@ impl<L: Link> Core<L> {
         self.live.borrow().clone().ok_or_else(|| self.outage())
     }
 
+    /// Hands an envelope over, if that needs no waiting.
+    pub(crate) fn offer(&self, envelope: MessageEnvelope) -> Offered {
+        let live = self.live.borrow();
+        let Some(live) = live.as_ref().filter(|_| !self.users.is_closed()) else {
+            return Offered::Done(Err(self.outage()));
+        };
+        match self.check_size(&envelope, live.link.max_frame()) {
+            Ok(()) => live.outbox.offer(self, &*live.link, envelope),
+            Err(error) => Offered::Done(Err(error)),
+        }
+    }
+
     /// Why an operation could not be carried out, if it is not the operation's own fault.
     pub(crate) fn outage(&self) -> Error {
         if self.users.is_closed() {
             return Error::Closed;
         }
         Error::unavailable("the connection to the engine is lost")
+    }
+
+    /// The error of an operation, where one of the connection was: its end is not the instance's.
+    pub(crate) fn of_instance(&self, error: Error) -> Error {
+        match error {
+            Error::Closed => self.outage(),
+            other => other,
+        }
     }
 
     /// Everything works, both ways: every topic is live. The order matters: a gap is told when its
@@ -139,7 +143,7 @@ impl<L: Link> Core<L> {
         self.next_era();
         self.live.send_replace(None);
         self.users.suspend();
-        self.topics.start_again();
+        self.topics.interrupt();
         self.health.set(false);
     }
 
@@ -148,64 +152,5 @@ impl<L: Link> Core<L> {
         self.health.close();
         self.users.close();
         self.stop.cancel();
-    }
-}
-
-impl<L: Link> Deliver for Core<L> {
-    fn deliver(&self, era: u64, name: &str, frame: Bytes) {
-        // An own echo (D2), before anything else is spent on it.
-        if wire::peek_origin(&frame) == Some(self.origin) {
-            return;
-        }
-        let Some(listened) = self.topics.get(name) else { return };
-        if !self.is_current(era) {
-            return;
-        }
-        let frame = match wire::decode(frame) {
-            Ok(frame) => frame,
-            Err(refused) => return self.refuse(name, &refused),
-        };
-        if let Err(refused) = frame.expect_topic(&listened.topic) {
-            return self.refuse(name, &refused);
-        }
-        if let Some(stamp) = &frame.stamp {
-            if stamp.origin == self.origin {
-                return;
-            }
-            let mut ledger = listened.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            // Lost just now: the ledger may have been cleared already.
-            if !self.is_current(era) {
-                return;
-            }
-            match ledger.observe(stamp) {
-                Verdict::Next => {}
-                Verdict::Missed(missed) => self.tell(&listened.topic, Some(missed)),
-                Verdict::Old => return,
-            }
-        }
-        // Refused only when the instance has closed, and nobody is there to miss it.
-        let _ = self.engine.publish(frame.envelope);
-    }
-
-    fn lost(&self, era: u64, name: &str, missed: Option<u64>) {
-        if !self.is_current(era) {
-            return;
-        }
-        if let Some(listened) = self.topics.get(name) {
-            self.tell(&listened.topic, missed);
-        }
-    }
-}
-
-impl<L: Link> Core<L> {
-    fn tell(&self, topic: &str, missed: Option<u64>) {
-        Counters::add(&self.counters.lost, missed.unwrap_or(0));
-        tracing::debug!(topic, ?missed, "messages were lost on their way");
-        self.users.gap(topic, Gap::new(GapCause::Lagged, missed));
-    }
-
-    fn refuse(&self, name: &str, refused: &wire::Refused) {
-        Counters::add(&self.counters.refused, 1);
-        tracing::warn!(name, %refused, "something that is no envelope was dropped");
     }
 }

@@ -74,6 +74,19 @@ pub trait Link: Send + Sync + 'static {
     /// Once [`lost`](Self::lost) has returned, this does so soon.
     async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Result<()>>;
 
+    /// Whether [`try_publish`](Self::try_publish) is worth a try.
+    const TAKES_AT_ONCE: bool = false;
+
+    /// Hands over one frame, if that needs no waiting: neither for room, nor for the engine's answer.
+    /// `None`: it does, and the frame was not handed over.
+    ///
+    /// For an engine that does not answer. It spares the way through a task. Called under a lock,
+    /// and not while [`publish`](Self::publish) is going on; its errors mean the same.
+    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Result<()>> {
+        let _ = (name, frame);
+        None
+    }
+
     /// Goes to the engine and back, *through the path that messages take*, so that it shows both
     /// directions to be alive, and comes after everything that arrived before it.
     ///

@@ -6,10 +6,10 @@
 //! each envelope a [`Stamp`]. Every instance that receives a topic keeps a [`Ledger`] for it, and
 //! learns from each stamp whether something is missing before it.
 //!
-//! 1. Numbers run on over reconnects, of the publisher as of the receiver. So what is lost around a
-//!    reconnect is counted exactly; and what comes late on a publisher's former connection, when
-//!    the engine has already passed on something of the new one, has a lower number, and is not
-//!    handed out: it was told as missing, and to hand it out would break the order (clause O1).
+//! 1. Numbers run on over reconnects. So what is lost around a reconnect of the publisher is counted
+//!    exactly; and what comes late on its former connection, when the engine has already passed on
+//!    something of the new one, has a lower number, and is not handed out: it was told as missing,
+//!    and to hand it out would break the order (clause O1).
 //! 2. An *epoch* is one numbering of a topic by an origin; it begins at 1. A publisher that has to
 //!    forget where it was in a topic (it remembers a bounded number) starts a new numbering with a
 //!    greater epoch. For a receiver who knew a former one, the new one begins at 1: if the first
@@ -18,7 +18,8 @@
 //! 3. A publisher that starts anew, as a process, is a new origin.
 //! 4. The first stamp of an unknown origin is a baseline: whether there was something before it,
 //!    nobody can tell, since the receiver may have subscribed in the middle. So it shows no gap.
-//! 5. A receiver never moves backwards.
+//! 5. A receiver never moves backwards, not even over an outage of its own. What it missed in that
+//!    is told by one gap (H5), and not counted again: see [`interrupt`](Ledger::interrupt).
 //!
 //! From this follows: with nothing lost and each connection in order, no gap is ever told, whoever
 //! forgets what. What is told as missing was published, by that origin, to that topic, after
@@ -35,9 +36,8 @@ use crate::{Origin, Stamp};
 /// heard, and at most twice as many, some 20 KB: strangers with made-up origins cannot make it grow.
 /// Who was forgotten is new when it is heard again: nothing is told as missing there.
 ///
-/// Keep one as long as the engine's subscription to the topic lives, and over the engine's outages.
-/// Only envelopes that are, or were, to arrive can be counted: begin with a new one, or
-/// [`clear`](Self::clear) it, where the topic was not subscribed to in between.
+/// Keep one as long as somebody here subscribes to the topic, over outages, too. Begin with a new one
+/// where the topic was given up in between: only envelopes that were to arrive can be missing.
 ///
 /// ```
 /// use backend_engine::name::Names;
@@ -55,6 +55,7 @@ use crate::{Origin, Stamp};
 #[derive(Clone, Debug)]
 pub struct Ledger {
     publishers: Recent<Origin, Last>,
+    interruptions: u64,
 }
 
 /// The last stamp that was heard of an origin.
@@ -62,6 +63,8 @@ pub struct Ledger {
 struct Last {
     epoch: u64,
     sequence: u64,
+    /// How often the ledger had been interrupted by then.
+    interruptions: u64,
 }
 
 /// What a stamp tells about its envelope.
@@ -89,7 +92,7 @@ impl Ledger {
     /// As [`new`](Self::new), remembering the last `publishers` publishers. None counts as one.
     #[must_use]
     pub fn with_capacity(publishers: usize) -> Self {
-        Self { publishers: Recent::new(publishers) }
+        Self { publishers: Recent::new(publishers), interruptions: 0 }
     }
 
     /// Enters the stamp of an envelope that has arrived, and tells what it says.
@@ -98,8 +101,8 @@ impl Ledger {
     /// that was received and refused later is not missing.
     pub fn observe(&mut self, stamp: &Stamp) -> Verdict {
         let Stamp { origin, epoch, sequence } = *stamp;
-        let (last, known) =
-            self.publishers.get_or_insert_with(&origin, |_| Last { epoch, sequence });
+        let this = Last { epoch, sequence, interruptions: self.interruptions };
+        let (last, known) = self.publishers.get_or_insert_with(&origin, |_| this.clone());
         if !known {
             return Verdict::Next;
         }
@@ -111,16 +114,18 @@ impl Ledger {
         if sequence <= before {
             return Verdict::Old;
         }
-        *last = Last { epoch, sequence };
+        let interrupted = last.interruptions < self.interruptions;
+        *last = this;
         match sequence - before - 1 {
-            0 => Verdict::Next,
-            missed => Verdict::Missed(missed),
+            missed if missed > 0 && !interrupted => Verdict::Missed(missed),
+            _ => Verdict::Next,
         }
     }
 
-    /// Forgets all publishers: whatever comes next is a baseline.
-    pub fn clear(&mut self) {
-        self.publishers.clear();
+    /// An outage of this instance: what it has missed is told otherwise, by a gap of unknown size.
+    /// So nothing counts as missing before the next envelope of each publisher.
+    pub fn interrupt(&mut self) {
+        self.interruptions += 1;
     }
 
     /// How many publishers it remembers now.

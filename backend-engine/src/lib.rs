@@ -19,15 +19,19 @@
 
 mod backend;
 mod core;
+mod counters;
 pub mod driver;
 mod inbox;
 pub mod ledger;
 pub mod name;
 mod options;
+mod outage;
 mod outbox;
+mod receive;
 mod recent;
 mod registry;
 mod released;
+mod seldom;
 mod sequencer;
 mod stamp;
 mod supervisor;

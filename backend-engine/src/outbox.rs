@@ -1,20 +1,32 @@
-//! What is on its way out on one connection: one queue, and one task that numbers and writes.
+//! What is on its way out on one connection.
 //!
-//! A number is taken, and its frame handed over, by that task alone. Taken by each publisher for
-//! itself, numbers would reach the engine in another order than they were taken in, and receivers
+//! A number is taken, and its frame handed over, in one step that nobody gets in between of. Taken
+//! before, numbers would reach the engine in another order than they were taken in, and receivers
 //! would tell of losses that never were.
+//!
+//! There are two ways out. The short one: the publisher itself, under the lock of the numbers, if the
+//! link takes the frame at once. The long one, for links that have to wait for the engine or for
+//! room: a queue, and one task that numbers and writes what is in it. While anything is on the long
+//! way nothing takes the short one, so what one task publishes stays in order, also if it stopped
+//! waiting for the one before.
+//!
+//! Invariants
+//! 1. `waiting` is the number of envelopes on the long way. It rises under the lock of the numbers
+//!    only, so whoever finds 0 there is alone for as long as the lock is held.
+//! 2. Once closed, and with the writer gone, nothing is handed over any more.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use backend_core::{Error, MessageEnvelope, Result};
-use bytes::BytesMut;
+use backend_core::{MessageEnvelope, Result};
+use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::driver::{Link, Outgoing};
 use crate::name::EngineName;
-use crate::{Sequencer, Stamp, wire};
+use crate::{Origin, Sequencer, Stamp, wire};
 
 /// Envelopes that wait to be written. With more, publishers wait, as long as an operation may take.
 const QUEUE: usize = 1024;
@@ -25,49 +37,110 @@ const BATCH: usize = 256;
 /// Frames are cut off one buffer, which is made anew when it has less room than this left.
 const CHUNK: usize = 64 * 1024;
 
-type Answer = oneshot::Sender<Result<()>>;
-
-struct Pending {
-    envelope: MessageEnvelope,
-    answer: Answer,
-}
-
-/// The queue of one connection. A clone is the same queue.
+/// The way out of one connection. A clone is the same one.
 #[derive(Clone)]
 pub(crate) struct Outbox {
     queue: mpsc::Sender<Pending>,
+    waiting: Arc<AtomicUsize>,
     closed: CancellationToken,
 }
 
-/// The other end of the queue.
+/// The task on the long way.
 pub(crate) struct Writer<L> {
-    queue: mpsc::Receiver<Pending>,
-    closed: CancellationToken,
     core: Arc<Core<L>>,
     link: Arc<L>,
-    buffer: BytesMut,
+    queue: mpsc::Receiver<Pending>,
+    closed: CancellationToken,
+}
+
+/// What came of an offer.
+pub(crate) enum Offered {
+    /// Handed over, or refused.
+    Done(Result<()>),
+    /// It takes the long way.
+    Waits(Waits),
+}
+
+/// An envelope at the beginning of the long way.
+pub(crate) struct Waits {
+    envelope: MessageEnvelope,
+    on_its_way: OnItsWay,
+    queue: mpsc::Sender<Pending>,
+}
+
+/// An envelope on the long way, and who waits for its end.
+struct Pending {
+    envelope: MessageEnvelope,
+    on_its_way: OnItsWay,
+    answer: oneshot::Sender<Result<()>>,
+}
+
+/// Counts as one of `waiting`.
+struct OnItsWay(Arc<AtomicUsize>);
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        // Release: who finds 0 comes after the frame was handed over.
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 impl Outbox {
     pub(crate) fn new<L: Link>(core: Arc<Core<L>>, link: Arc<L>) -> (Self, Writer<L>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let closed = CancellationToken::new();
-        let outbox = Self { queue: sender, closed: closed.clone() };
-        (outbox, Writer { queue: receiver, closed, core, link, buffer: BytesMut::new() })
+        let writer = Writer { core, link, queue: receiver, closed: closed.clone() };
+        (Self { queue: sender, waiting: Arc::default(), closed }, writer)
     }
 
-    /// Hands an envelope over. `None`: the connection was lost before it was written, or just then.
-    ///
-    /// Dropped while there is no room, nothing was handed over; later, all of it was (X2).
-    pub(crate) async fn publish(&self, envelope: MessageEnvelope) -> Option<Result<()>> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.send(Pending { envelope, answer }).await.ok()?;
-        answered.await.ok()
+    /// Hands an envelope over, if that needs no waiting. `link` is the one that this was made with.
+    pub(crate) fn offer<L: Link>(
+        &self,
+        core: &Core<L>,
+        link: &L,
+        envelope: MessageEnvelope,
+    ) -> Offered {
+        let mut press = core.press();
+        if self.closed.is_cancelled() {
+            return Offered::Done(Err(core.outage()));
+        }
+        // Acquire: pairs with the release in `OnItsWay`.
+        if L::TAKES_AT_ONCE && self.waiting.load(Ordering::Acquire) == 0 {
+            let (name, stamp, frame) = match press.print(core, &envelope) {
+                Ok(printed) => printed,
+                Err(error) => return Offered::Done(Err(error)),
+            };
+            match link.try_publish(&name, frame) {
+                Some(result) => {
+                    press.settle(&name, &stamp, &result);
+                    return Offered::Done(result.map_err(|error| core.of_instance(error)));
+                }
+                None => press.sequencer.give_back(&name, &stamp),
+            }
+        }
+        // Relaxed: it rises under the lock.
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let on_its_way = OnItsWay(Arc::clone(&self.waiting));
+        Offered::Waits(Waits { envelope, on_its_way, queue: self.queue.clone() })
     }
 
     /// Takes nothing more; what is in the queue is still written.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close<L>(&self, core: &Core<L>) {
+        // Under the lock: nobody is on the short way, then, or gets there.
+        let _press = core.press();
         self.closed.cancel();
+    }
+}
+
+impl Waits {
+    /// The long way. `None`: the connection was lost before it was written, or just then.
+    ///
+    /// Dropped while there is no room, nothing was handed over; later, all of it was (X2).
+    pub(crate) async fn handed_over(self) -> Option<Result<()>> {
+        let Self { envelope, on_its_way, queue } = self;
+        let (answer, answered) = oneshot::channel();
+        queue.send(Pending { envelope, on_its_way, answer }).await.ok()?;
+        answered.await.ok()
     }
 }
 
@@ -92,61 +165,72 @@ impl<L: Link> Writer<L> {
     async fn write(&mut self, batch: &mut Vec<Pending>) {
         let mut frames = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
-        for Pending { envelope, answer } in batch.drain(..) {
-            let name = self.core.names.name(envelope.topic());
-            match self.encode(&name, &envelope) {
-                Ok((stamp, frame)) => {
-                    frames.push(frame);
-                    waiting.push((name, stamp, answer));
+        {
+            let mut press = self.core.press();
+            for Pending { envelope, on_its_way, answer } in batch.drain(..) {
+                match press.print(&self.core, &envelope) {
+                    Ok((name, stamp, frame)) => {
+                        frames.push(Outgoing { name: name.clone(), frame });
+                        waiting.push((name, stamp, answer, on_its_way));
+                    }
+                    Err(error) => drop(answer.send(Err(error))),
                 }
-                Err(error) => drop(answer.send(Err(error))),
             }
         }
         let results = self.link.publish(frames).await;
         // The last one first: a number that was the last can be used again.
-        for ((name, stamp, answer), result) in waiting.into_iter().zip(results).rev() {
-            // What may have been sent all the same keeps its number: used twice, the second would be
-            // taken for a duplicate.
-            if result.as_ref().is_err_and(|error| !error.is_retryable()) {
-                sequencer(&self.core).give_back(&name, &stamp);
-            }
-            // The connection's end, not the instance's.
-            let result = result.map_err(|error| match error {
-                Error::Closed => self.core.outage(),
-                other => other,
-            });
+        for ((name, stamp, answer, on_its_way), result) in waiting.into_iter().zip(results).rev() {
+            self.core.press().settle(&name, &stamp, &result);
+            drop(on_its_way);
             // Who has gone does not want to know.
-            let _ = answer.send(result);
+            let _ = answer.send(result.map_err(|error| self.core.of_instance(error)));
         }
     }
+}
 
-    fn encode(
+/// Makes frames of envelopes, with the numbers of the instance, which run on from connection to
+/// connection.
+pub(crate) struct Press {
+    sequencer: Sequencer,
+    buffer: BytesMut,
+}
+
+impl Press {
+    pub(crate) fn new(origin: Origin) -> Mutex<Self> {
+        Mutex::new(Self { sequencer: Sequencer::new(origin), buffer: BytesMut::new() })
+    }
+
+    /// Takes a number, and makes the frame.
+    fn print<L>(
         &mut self,
-        name: &EngineName,
+        core: &Core<L>,
         envelope: &MessageEnvelope,
-    ) -> Result<(Stamp, Outgoing)> {
-        let stamp = sequencer(&self.core).take(name);
+    ) -> Result<(EngineName, Stamp, Bytes)> {
+        let name = core.names.name(envelope.topic());
+        let stamp = self.sequencer.take(&name);
         if self.buffer.capacity() < envelope.data().len() + 1024 {
             self.buffer = BytesMut::with_capacity(CHUNK.max(envelope.data().len() + 1024));
         }
-        match wire::encode(self.core.options.format, &stamp, envelope, &mut self.buffer) {
-            Ok(()) => {
-                let frame = self.buffer.split().freeze();
-                Ok((stamp, Outgoing { name: name.clone(), frame }))
-            }
+        match wire::encode(core.options.format, &stamp, envelope, &mut self.buffer) {
+            Ok(()) => Ok((name, stamp, self.buffer.split().freeze())),
             Err(error) => {
-                sequencer(&self.core).give_back(name, &stamp);
+                self.sequencer.give_back(&name, &stamp);
                 Err(error)
             }
         }
     }
+
+    /// What may have been sent all the same keeps its number: used twice, the second would be taken
+    /// for a duplicate.
+    fn settle(&mut self, name: &EngineName, stamp: &Stamp, result: &Result<()>) {
+        if result.as_ref().is_err_and(|error| !error.is_retryable()) {
+            self.sequencer.give_back(name, stamp);
+        }
+    }
 }
 
-/// The numbers of the instance, which run on from connection to connection. There is one writer at
-/// a time.
-fn sequencer<L>(core: &Core<L>) -> std::sync::MutexGuard<'_, Sequencer> {
-    core.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
+impl<L> Core<L> {
+    fn press(&self) -> MutexGuard<'_, Press> {
+        self.press.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
-
-/// The field's type, for the core.
-pub(crate) type Numbers = Mutex<Sequencer>;

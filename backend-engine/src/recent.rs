@@ -61,12 +61,6 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.generation += 1;
-        self.young = HashMap::new();
-        self.old = HashMap::new();
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }
@@ -113,9 +107,5 @@ mod tests {
         recent.remove(&0);
         let third = *recent.get_or_insert_with(&0, |generation| generation).0;
         assert!(second < third);
-
-        recent.clear();
-        assert_eq!(recent.len(), 0);
-        assert!(third < *recent.get_or_insert_with(&0, |generation| generation).0);
     }
 }

@@ -16,11 +16,12 @@ use std::time::Duration;
 use backend_core::BoxError;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::core::{Core, Live};
 use crate::driver::{Driver, Link};
 use crate::inbox::Inbox;
+use crate::outage::Outage;
 use crate::outbox::Outbox;
 use crate::registry::Held;
 
@@ -55,37 +56,40 @@ pub(crate) async fn supervise<D: Driver>(
     first: Connected<D::Link>,
 ) {
     let mut connected = first;
+    let mut outage = Outage::default();
     loop {
         let link = Arc::clone(&connected.link);
         let (outbox, writer) = Outbox::new(Arc::clone(&core), Arc::clone(&link));
         let mut writer = tokio::spawn(writer.run());
-        let carried = core.stop.run_until_cancelled(carry(&core, connected, outbox.clone())).await;
-        outbox.close();
+        let carried = carry(&core, connected, outbox.clone(), &mut outage);
+        let carried = core.stop.run_until_cancelled(carried).await;
+        outbox.close(&core);
         let Some(Err(why)) = carried else {
             // Closed. What was acknowledged is sent first (D1).
             let _ = timeout(core.options.operation_timeout, writer).await;
             let _ = timeout(core.options.operation_timeout, link.close()).await;
             break;
         };
-        let since = Instant::now();
         core.lose();
+        outage.goes_on(&*why);
         // Aborted at once, it would call refused what it has handed over, and what may arrive.
         if timeout(GRACE, &mut writer).await.is_err() {
             writer.abort();
         }
-        tracing::warn!(cause = %why, "the connection to the engine is lost");
         drop(link);
-        let Some(next) = core.stop.run_until_cancelled(reconnect(&driver, &core)).await else {
-            break;
-        };
-        tracing::info!(after = ?since.elapsed(), "connected to the engine again");
+        let next = core.stop.run_until_cancelled(reconnect(&driver, &core, &mut outage)).await;
+        let Some(next) = next else { break };
         connected = next;
     }
     core.live.send_replace(None);
 }
 
 /// Tries until it works, a little less often each time.
-async fn reconnect<D: Driver>(driver: &D, core: &Arc<Core<D::Link>>) -> Connected<D::Link> {
+async fn reconnect<D: Driver>(
+    driver: &D,
+    core: &Arc<Core<D::Link>>,
+    outage: &mut Outage,
+) -> Connected<D::Link> {
     let (least, most) = core.options.backoff;
     let mut delays = ExponentialBuilder::new()
         .with_min_delay(least)
@@ -98,7 +102,7 @@ async fn reconnect<D: Driver>(driver: &D, core: &Arc<Core<D::Link>>) -> Connecte
         let era = core.next_era();
         match connect(driver, core, era).await {
             Ok(connected) => return connected,
-            Err(error) => tracing::debug!(%error, "no connection to the engine yet"),
+            Err(error) => outage.goes_on(&*error),
         }
     }
 }
@@ -108,6 +112,7 @@ async fn carry<L: Link>(
     core: &Core<L>,
     connected: Connected<L>,
     outbox: Outbox,
+    outage: &mut Outage,
 ) -> Result<Infallible, BoxError> {
     let Connected { link, era } = connected;
     let patience = core.options.operation_timeout;
@@ -117,6 +122,7 @@ async fn carry<L: Link>(
         back = back => back??,
         why = link.lost() => return Err(why),
     }
+    outage.ends(core);
     core.go_live(Live { link: Arc::clone(&link), era, outbox });
     tokio::select! {
         why = link.lost() => Err(why),

@@ -32,11 +32,10 @@ impl Topics {
         self.lock().get(name).map(Arc::clone)
     }
 
-    /// After an outage of this instance nobody knows what went by, and a gap says so: the next of
-    /// each publisher is a new beginning.
-    pub(crate) fn start_again(&self) {
+    /// In an outage of this instance nobody knows what goes by; one gap in each topic will say so.
+    pub(crate) fn interrupt(&self) {
         for listened in self.lock().values() {
-            listened.ledger.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            listened.ledger.lock().unwrap_or_else(PoisonError::into_inner).interrupt();
         }
     }
 

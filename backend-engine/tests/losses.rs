@@ -281,10 +281,19 @@ fn strangers_do_not_make_a_ledger_grow() {
         }
         assert!(ledger.publishers() <= 2 * Ledger::DEFAULT_PUBLISHERS);
     }
-    ledger.clear();
-    assert_eq!(ledger.publishers(), 0);
-    let _lost = sequencer.take(&topic);
-    assert_eq!(ledger.observe(&sequencer.take(&topic)), Verdict::Next);
+}
+
+#[test]
+fn an_outage_of_the_receiver_is_not_counted_and_moves_nothing_backwards() {
+    let [topic] = topics();
+    let (mut sequencer, mut ledger) = (Sequencer::new(origin(0)), Ledger::new());
+    let stamps: [_; 7] = std::array::from_fn(|_| sequencer.take(&topic));
+    assert_eq!(ledger.observe(&stamps[1]), Verdict::Next);
+    ledger.interrupt();
+    assert_eq!(ledger.observe(&stamps[0]), Verdict::Old, "late, from before the outage");
+    assert_eq!(ledger.observe(&stamps[4]), Verdict::Next, "what the outage took is not counted");
+    assert_eq!(ledger.observe(&stamps[3]), Verdict::Old);
+    assert_eq!(ledger.observe(&stamps[6]), Verdict::Missed(1), "from then on, it is");
 }
 
 #[test]

@@ -11,9 +11,9 @@ use backend_core::{BoxError, Error, Result};
 use backend_engine::name::EngineName;
 use backend_engine::{Inbox, Link, Outgoing};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
-use tokio::task::yield_now;
+use tokio::task::{unconstrained, yield_now};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -343,6 +343,22 @@ impl Link for NatsLink {
             }
         }
         results
+    }
+
+    const TAKES_AT_ONCE: bool = true;
+
+    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Result<()>> {
+        if !self.events.rights.may_publish(name.as_str()) {
+            return None;
+        }
+        if self.events.is_lost() {
+            return Some(Err(Error::Closed));
+        }
+        let subject = Subject::from(name.as_str());
+        // Not constrained: an exhausted budget would look like a full queue.
+        let sent = unconstrained(self.client.publish(subject, frame)).now_or_never()?;
+        // Its task has ended: it took nothing.
+        Some(sent.map_err(|_| Error::Closed))
     }
 
     async fn ping(&self) -> Result<()> {

@@ -4,11 +4,12 @@
 //! A [`Server`] is a process of the test's own. It listens on a loopback port that was free, is used
 //! when it answers in its own protocol, and ends with the test, however that ends. A [`Proxy`]
 //! stands between it and one client, and forwards, cuts, or falls silent. An [`Account`] holds what
-//! was sent against what has arrived.
+//! was sent against what has arrived. [`traffic`] is for benches.
 
 mod account;
 mod proxy;
 mod server;
+pub mod traffic;
 
 pub use account::Account;
 pub use proxy::{Proxy, Wire};

@@ -24,7 +24,8 @@ pub(crate) enum Kind {
 }
 
 /// Packages that are not published, and so need not be fit for it: their names and folders.
-const UNPUBLISHED: [(&str, &str); 4] = [
+const UNPUBLISHED: [(&str, &str); 5] = [
+    ("bench-harness", "bench-harness"),
     ("examples", "examples"),
     ("custom-backend", "examples/custom-backend"),
     ("engine-harness", "engine-harness"),

@@ -1,0 +1,60 @@
+//! An outage as the log tells it: its beginning with the cause, each new cause on the way, its end.
+//!
+//! An instance may be without its engine for hours and try twice a second. So an attempt that fails
+//! for the same reason as the one before is told at the level `debug`, and one that fails for another
+//! reason (the server is there again, and takes the password no more) as a warning.
+
+use std::fmt;
+use std::time::Instant;
+
+use crate::core::Core;
+use crate::driver::Link;
+
+/// The outage that is going on, if there is one.
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    /// `None` before the first connection works, and while one does.
+    begun: Option<Begun>,
+}
+
+#[derive(Debug)]
+struct Begun {
+    at: Instant,
+    attempts: u64,
+    cause: String,
+}
+
+impl Outage {
+    /// The connection is lost, or an attempt to get another one has failed.
+    pub(crate) fn goes_on(&mut self, cause: &dyn fmt::Display) {
+        let cause = cause.to_string();
+        match &mut self.begun {
+            None => {
+                tracing::warn!(%cause, "the connection to the engine is lost");
+                self.begun = Some(Begun { at: Instant::now(), attempts: 0, cause });
+            }
+            Some(begun) => {
+                begun.attempts += 1;
+                let attempts = begun.attempts;
+                if begun.cause == cause {
+                    tracing::debug!(%cause, attempts, "no connection to the engine yet");
+                } else {
+                    tracing::warn!(%cause, attempts, "no connection to the engine yet");
+                    begun.cause = cause;
+                }
+            }
+        }
+    }
+
+    /// Every topic is live.
+    pub(crate) fn ends<L: Link>(&mut self, core: &Core<L>) {
+        let topics = core.users.stats().topics;
+        match self.begun.take() {
+            None => tracing::info!(namespace = core.options.namespace, "connected to the engine"),
+            Some(Begun { at, attempts, .. }) => {
+                let after = at.elapsed();
+                tracing::info!(?after, topics, attempts, "connected to the engine again");
+            }
+        }
+    }
+}
