@@ -53,7 +53,8 @@ mod envelope;
 mod envelope_serde;
 mod error;
 mod event;
-mod forward;
+#[doc(hidden)]
+pub mod forward;
 mod health;
 #[cfg(feature = "json")]
 mod json;

@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::driver::{Driver, Link};
 use crate::name::Names;
 use crate::options::Options;
-use crate::outbox::Offered;
+use crate::outbox::{Offered, Waits};
 use crate::registry::Held;
 use crate::supervisor::{connect, supervise};
 
@@ -62,6 +62,12 @@ impl<D: Driver> EngineBackend<D> {
             Err(error) if error.is_retryable() && self.core.users.is_closed() => Err(Error::Closed),
             result => result,
         }
+    }
+
+    async fn wait(&self, waits: Waits) -> Result<()> {
+        let handed_over =
+            async { waits.handed_over().await.unwrap_or_else(|| Err(self.core.outage())) };
+        self.within(handed_over).await
     }
 
     async fn register(&self, topic: &str) -> Result<Subscription> {
@@ -110,11 +116,8 @@ impl<D: Driver> Backend for EngineBackend<D> {
         consume_budget().await;
         let result = match self.core.offer(envelope) {
             Offered::Done(result) => result,
-            Offered::Waits(waits) => {
-                let handed_over =
-                    async { waits.handed_over().await.unwrap_or_else(|| Err(self.core.outage())) };
-                self.within(handed_over).await
-            }
+            // In a box of its own: the future of the short way is to be small.
+            Offered::Waits(waits) => Box::pin(self.wait(waits)).await,
         };
         if result.is_ok() {
             self.core.counters.sent();

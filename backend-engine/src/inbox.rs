@@ -1,7 +1,7 @@
 //! What arrives on one connection: read, counted, and given to the fan-out.
 
-use std::fmt;
 use std::sync::Weak;
+use std::{fmt, iter};
 
 use bytes::Bytes;
 
@@ -17,7 +17,7 @@ pub struct Inbox {
 
 /// Takes what arrives; see [`Core`](crate::core::Core).
 pub(crate) trait Deliver: Send + Sync {
-    fn deliver(&self, era: u64, name: &str, frame: Bytes);
+    fn deliver(&self, era: u64, name: &str, frames: &mut dyn Iterator<Item = Bytes>);
     fn lost(&self, era: u64, name: &str, missed: Option<u64>);
 }
 
@@ -29,8 +29,14 @@ impl Inbox {
     /// A frame has arrived under this name. Never blocks, and never panics, whatever it holds: what
     /// is no frame is counted and dropped.
     pub fn deliver(&self, name: &str, frame: Bytes) {
+        self.deliver_all(name, iter::once(frame));
+    }
+
+    /// The same with several frames that have arrived under one name, in this order: cheaper than
+    /// one by one. Some thirty at a time are few enough to spare the readers an overflow.
+    pub fn deliver_all(&self, name: &str, frames: impl IntoIterator<Item = Bytes>) {
         if let Some(to) = self.to.upgrade() {
-            to.deliver(self.era, name, frame);
+            to.deliver(self.era, name, &mut frames.into_iter());
         }
     }
 

@@ -15,7 +15,7 @@
 //!    only, so whoever finds 0 there is alone for as long as the lock is held.
 //! 2. Once closed, and with the writer gone, nothing is handed over any more.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backend_core::{MessageEnvelope, Result};
@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::driver::{Link, Outgoing};
-use crate::name::EngineName;
+use crate::name::{EngineName, LONGEST};
+use crate::recent::Recent;
 use crate::{Origin, Sequencer, Stamp, wire};
 
 /// Envelopes that wait to be written. With more, publishers wait, as long as an operation may take.
@@ -37,12 +38,16 @@ const BATCH: usize = 256;
 /// Frames are cut off one buffer, which is made anew when it has less room than this left.
 const CHUNK: usize = 64 * 1024;
 
+/// How many names are remembered, at least, of topics that are no longer than names are.
+const NAMES: usize = 4096;
+
 /// The way out of one connection. A clone is the same one.
 #[derive(Clone)]
 pub(crate) struct Outbox {
     queue: mpsc::Sender<Pending>,
     waiting: Arc<AtomicUsize>,
-    closed: CancellationToken,
+    closed: Arc<AtomicBool>,
+    close: CancellationToken,
 }
 
 /// The task on the long way.
@@ -50,7 +55,7 @@ pub(crate) struct Writer<L> {
     core: Arc<Core<L>>,
     link: Arc<L>,
     queue: mpsc::Receiver<Pending>,
-    closed: CancellationToken,
+    close: CancellationToken,
 }
 
 /// What came of an offer.
@@ -88,9 +93,10 @@ impl Drop for OnItsWay {
 impl Outbox {
     pub(crate) fn new<L: Link>(core: Arc<Core<L>>, link: Arc<L>) -> (Self, Writer<L>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let closed = CancellationToken::new();
-        let writer = Writer { core, link, queue: receiver, closed: closed.clone() };
-        (Self { queue: sender, waiting: Arc::default(), closed }, writer)
+        let close = CancellationToken::new();
+        let writer = Writer { core, link, queue: receiver, close: close.clone() };
+        let (waiting, closed) = (Arc::default(), Arc::default());
+        (Self { queue: sender, waiting, closed, close }, writer)
     }
 
     /// Hands an envelope over, if that needs no waiting. `link` is the one that this was made with.
@@ -101,7 +107,8 @@ impl Outbox {
         envelope: MessageEnvelope,
     ) -> Offered {
         let mut press = core.press();
-        if self.closed.is_cancelled() {
+        // Relaxed: it changes under the lock.
+        if self.closed.load(Ordering::Relaxed) {
             return Offered::Done(Err(core.outage()));
         }
         // Acquire: pairs with the release in `OnItsWay`.
@@ -128,7 +135,8 @@ impl Outbox {
     pub(crate) fn close<L>(&self, core: &Core<L>) {
         // Under the lock: nobody is on the short way, then, or gets there.
         let _press = core.press();
-        self.closed.cancel();
+        self.closed.store(true, Ordering::Relaxed);
+        self.close.cancel();
     }
 }
 
@@ -157,7 +165,7 @@ impl<L: Link> Writer<L> {
                     }
                     self.write(&mut batch).await;
                 }
-                () = self.closed.cancelled(), if !self.queue.is_closed() => self.queue.close(),
+                () = self.close.cancelled(), if !self.queue.is_closed() => self.queue.close(),
             }
         }
     }
@@ -192,12 +200,18 @@ impl<L: Link> Writer<L> {
 /// connection.
 pub(crate) struct Press {
     sequencer: Sequencer,
+    /// So that a name is not made anew for every envelope.
+    names: Recent<String, EngineName>,
     buffer: BytesMut,
 }
 
 impl Press {
     pub(crate) fn new(origin: Origin) -> Mutex<Self> {
-        Mutex::new(Self { sequencer: Sequencer::new(origin), buffer: BytesMut::new() })
+        Mutex::new(Self {
+            sequencer: Sequencer::new(origin),
+            names: Recent::new(NAMES),
+            buffer: BytesMut::new(),
+        })
     }
 
     /// Takes a number, and makes the frame.
@@ -206,7 +220,12 @@ impl Press {
         core: &Core<L>,
         envelope: &MessageEnvelope,
     ) -> Result<(EngineName, Stamp, Bytes)> {
-        let name = core.names.name(envelope.topic());
+        let topic = envelope.topic();
+        let name = if topic.len() > LONGEST {
+            core.names.name(topic)
+        } else {
+            self.names.get_or_insert_with(topic, |_| core.names.name(topic)).0.clone()
+        };
         let stamp = self.sequencer.take(&name);
         if self.buffer.capacity() < envelope.data().len() + 1024 {
             self.buffer = BytesMut::with_capacity(CHUNK.max(envelope.data().len() + 1024));

@@ -3,52 +3,40 @@
 //! Everything that arrives is a stranger's until it has shown what it is: an own echo (D2), no
 //! envelope at all, one of another topic, one that has come before, or the next one.
 
-use std::sync::PoisonError;
+use std::mem;
 
-use backend_core::{Gap, GapCause};
+use backend_core::{Gap, GapCause, MessageEnvelope};
 use bytes::Bytes;
 
 use crate::core::Core;
 use crate::driver::Link;
 use crate::inbox::Deliver;
+use crate::topics::{Arrivals, Listened};
 use crate::{Verdict, wire};
 
 impl<L: Link> Deliver for Core<L> {
-    fn deliver(&self, era: u64, name: &str, frame: Bytes) {
-        // An own echo, before anything else is spent on it.
-        if wire::peek_origin(&frame) == Some(self.origin) {
-            return;
-        }
+    fn deliver(&self, era: u64, name: &str, frames: &mut dyn Iterator<Item = Bytes>) {
         let Some(listened) = self.topics.get(name) else { return };
-        if !self.is_current(era) {
-            return;
-        }
-        let frame = match wire::decode(frame) {
-            Ok(frame) => frame,
-            Err(refused) => return self.counters.refused(name, &refused),
-        };
-        if let Err(refused) = frame.expect_topic(&listened.topic) {
-            return self.counters.refused(name, &refused);
-        }
-        if let Some(stamp) = &frame.stamp {
-            if stamp.origin == self.origin {
-                return;
-            }
-            let mut ledger = listened.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            // Lost just now: the ledger may have been interrupted already.
-            if !self.is_current(era) {
-                return;
-            }
-            match ledger.observe(stamp) {
-                Verdict::Next => {}
-                Verdict::Missed(missed) => self.tell(&listened.topic, Some(missed)),
-                Verdict::Old => {
-                    return self.counters.refused(name, &"it, or a later one, was here");
+        loop {
+            let (mut ready, stop) = {
+                let mut arrivals = listened.lock();
+                // The connection is lost: the ledger is, or will be, interrupted.
+                if !self.is_current(era) {
+                    return;
+                }
+                self.read(&listened, name, &mut arrivals, frames)
+            };
+            // Readers are woken with no lock held. Refused only when the instance has closed, and
+            // nobody is there to miss anything.
+            let _ = self.engine.publish_all(&listened.topic, &mut ready);
+            match stop {
+                Stop::End => return listened.give_back(ready),
+                Stop::Gap(missed, envelope) => {
+                    self.tell(&listened.topic, Some(missed));
+                    let _ = self.engine.publish(envelope);
                 }
             }
         }
-        // Refused only when the instance has closed, and nobody is there to miss it.
-        let _ = self.engine.publish(frame.envelope);
     }
 
     fn lost(&self, era: u64, name: &str, missed: Option<u64>) {
@@ -61,7 +49,55 @@ impl<L: Link> Deliver for Core<L> {
     }
 }
 
+/// Why reading stops.
+enum Stop {
+    /// Nothing more has arrived.
+    End,
+    /// Before this envelope, so many are missing.
+    Gap(u64, MessageEnvelope),
+}
+
 impl<L: Link> Core<L> {
+    /// Reads frames up to the next gap; and gives what is to be handed out before it.
+    fn read(
+        &self,
+        listened: &Listened,
+        name: &str,
+        arrivals: &mut Arrivals,
+        frames: &mut dyn Iterator<Item = Bytes>,
+    ) -> (Vec<MessageEnvelope>, Stop) {
+        let mut ready = mem::take(&mut arrivals.room);
+        for frame in frames {
+            // An own echo, before anything else is spent on it.
+            if wire::peek_origin(&frame) == Some(self.origin) {
+                continue;
+            }
+            let decoded = wire::decode(frame).and_then(|frame| {
+                frame.expect_topic(&listened.topic)?;
+                Ok(frame)
+            });
+            let wire::Frame { stamp, envelope } = match decoded {
+                Ok(frame) => frame,
+                Err(refused) => {
+                    self.counters.refused(name, &refused);
+                    continue;
+                }
+            };
+            let verdict = match stamp {
+                // In JSON, the origin may stand elsewhere.
+                Some(stamp) if stamp.origin == self.origin => continue,
+                Some(stamp) => arrivals.ledger.observe(&stamp),
+                None => Verdict::Next,
+            };
+            match verdict {
+                Verdict::Next => ready.push(envelope),
+                Verdict::Missed(missed) => return (ready, Stop::Gap(missed, envelope)),
+                Verdict::Old => self.counters.refused(name, &"it, or a later one, was here"),
+            }
+        }
+        (ready, Stop::End)
+    }
+
     fn tell(&self, topic: &str, missed: Option<u64>) {
         self.counters.lost(topic, missed);
         self.users.gap(topic, Gap::new(GapCause::Lagged, missed));

@@ -1,8 +1,9 @@
 //! A map that forgets what has not been used for long.
 
-use std::hash::Hash;
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// Keeps the `capacity` most recently used keys, and at most twice as many.
 ///
@@ -11,17 +12,19 @@ use hashbrown::HashMap;
 /// bookkeeping, and the memory of a crowd that has gone is given back.
 #[derive(Clone, Debug)]
 pub(crate) struct Recent<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    hasher: DefaultHashBuilder,
+    young: HashTable<(K, V)>,
+    old: HashTable<(K, V)>,
     capacity: usize,
     generation: u64,
 }
 
-impl<K: Clone + Eq + Hash, V> Recent<K, V> {
+impl<K: Hash, V> Recent<K, V> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
+            young: HashTable::new(),
+            old: HashTable::new(),
             capacity: capacity.max(1),
             generation: 0,
         }
@@ -29,35 +32,58 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
 
     /// The value of a key, and whether it was there; if not, it is made from the number of the
     /// generation, which is greater than at any time before something was last forgotten.
-    pub(crate) fn get_or_insert_with(
+    pub(crate) fn get_or_insert_with<Q>(
         &mut self,
-        key: &K,
+        key: &Q,
         make: impl FnOnce(u64) -> V,
-    ) -> (&mut V, bool) {
-        let mut known = true;
-        if !self.young.contains_key(key) {
-            let value = self.old.remove(key);
-            if self.young.len() >= self.capacity {
-                self.old = std::mem::take(&mut self.young);
-                self.generation += 1;
-            }
-            known = value.is_some();
-            let value = value.unwrap_or_else(|| make(self.generation));
-            self.young.insert(key.clone(), value);
+    ) -> (&mut V, bool)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        let is_it = |(known, _): &(K, V)| known.borrow() == key;
+        // By its index: a reference would not pass the borrow checker.
+        if let Some(index) = self.young.find_bucket_index(hash, is_it) {
+            let (_, value) = self.young.get_bucket_mut(index).expect("it has just been found");
+            return (value, true);
         }
-        (self.young.get_mut(key).expect("it is there, or has been inserted"), known)
+        let old = self.old.find_entry(hash, is_it).ok().map(|entry| entry.remove().0);
+        if self.young.len() >= self.capacity {
+            self.old = std::mem::take(&mut self.young);
+            self.generation += 1;
+        }
+        let known = old.is_some();
+        let entry = old.unwrap_or_else(|| (key.to_owned(), make(self.generation)));
+        let hasher = &self.hasher;
+        let inserted = self.young.insert_unique(hash, entry, |(key, _)| hasher.hash_one(key));
+        (&mut inserted.into_mut().1, known)
     }
 
     /// The value of a key, which does not count as a use.
-    pub(crate) fn peek_mut(&mut self, key: &K) -> Option<&mut V> {
-        // In this order, for the other one does not pass the borrow checker.
-        if self.old.contains_key(key) { self.old.get_mut(key) } else { self.young.get_mut(key) }
+    pub(crate) fn peek_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        let is_it = |(known, _): &(K, V)| known.borrow() == key;
+        let found = self.young.find_mut(hash, is_it).or_else(|| self.old.find_mut(hash, is_it));
+        found.map(|(_, value)| value)
     }
 
     /// Forgets one key.
-    pub(crate) fn remove(&mut self, key: &K) {
-        if self.young.remove(key).or_else(|| self.old.remove(key)).is_some() {
-            self.generation += 1;
+    pub(crate) fn remove<Q>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        for table in [&mut self.young, &mut self.old] {
+            if let Ok(entry) = table.find_entry(hash, |(known, _)| known.borrow() == key) {
+                entry.remove();
+                self.generation += 1;
+            }
         }
     }
 

@@ -18,8 +18,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn sent(&self) {
-        self.sent.fetch_add(1, Relaxed);
+    pub(crate) fn sent(&self, envelopes: usize) {
+        self.sent.fetch_add(envelopes as u64, Relaxed);
     }
 
     pub(crate) fn received(&self, envelopes: usize) {

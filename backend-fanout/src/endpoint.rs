@@ -101,7 +101,30 @@ impl Endpoint {
         if let Some(topic) = self.bus.directory.find(envelope.topic()) {
             topic.publish(self.local.id, envelope)?;
         }
-        self.local.counters.sent();
+        self.local.counters.sent(1);
+        Ok(())
+    }
+
+    /// The same with several envelopes of one topic at once, in this order: they become visible
+    /// together, and each reader is woken once. `envelopes` is empty afterwards, with its room kept.
+    ///
+    /// For the task that reads from an engine. A reader can take none of them before all are there: a
+    /// burst of more than the topic's capacity is cut down to the newest, so hand over few at a time.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish); then none was handed over.
+    ///
+    /// # Panics
+    /// In debug builds, if one is of another topic.
+    pub fn publish_all(&self, topic: &str, envelopes: &mut Vec<MessageEnvelope>) -> Result<()> {
+        debug_assert!(envelopes.iter().all(|envelope| envelope.topic() == topic));
+        self.local.check_link()?;
+        let count = envelopes.len();
+        match self.bus.directory.find(topic) {
+            Some(topic) => topic.publish_all(self.local.id, envelopes)?,
+            None => envelopes.clear(),
+        }
+        self.local.counters.sent(count);
         Ok(())
     }
 

@@ -139,28 +139,40 @@ impl Topic {
         let expires = expiry(&envelope);
         let (wakers, _evicted) = {
             let mut state = lock(&self.state);
-            let key = state.current.get(&publisher).copied();
-            let own = match key.map(|key| &state.members[key]) {
-                Some(member) if !member.is_live() => return Err(Error::unavailable(SUSPENDED)),
-                Some(member) => member.subscriptions,
-                None => 0,
-            };
-            let wanted_by = state.live - own;
-            if wanted_by == 0 {
+            let from = state.publisher(publisher)?;
+            if from.wanted_by == 0 {
                 drop(state);
                 return Ok(());
             }
-            if let Some(key) = key {
-                state.members[key].count_own_stored();
+            let evicted = state.push(from, envelope, expires);
+            (state.take_wakers_but(from), evicted)
+        };
+        wakers.wake();
+        Ok(())
+    }
+
+    /// The same with several, in this order: one lock, and one wake-up for each reader.
+    pub(crate) fn publish_all(
+        &self,
+        publisher: EndpointId,
+        envelopes: &mut Vec<MessageEnvelope>,
+    ) -> Result<()> {
+        // Their ttl counts from here; whoever sets none is spared the clock.
+        let now = envelopes.iter().any(|one| one.ttl().is_some()).then(Instant::now);
+        let mut evicted = Vec::new();
+        let wakers = {
+            let mut state = lock(&self.state);
+            let from = state.publisher(publisher)?;
+            if from.wanted_by == 0 {
+                drop(state);
+                envelopes.clear();
+                return Ok(());
             }
-            let slot = Slot { publisher: key, wanted_by, expires, envelope: Some(envelope) };
-            let evicted = state.ring.push(slot);
-            (
-                state.take_wakers(|members, member| {
-                    Some(member) != key && members[member].is_live()
-                }),
-                state.let_go(evicted),
-            )
+            for envelope in envelopes.drain(..) {
+                let expires = now.and_then(|now| expiry_from(now, &envelope));
+                evicted.extend(state.push(from, envelope, expires));
+            }
+            state.take_wakers_but(from)
         };
         wakers.wake();
         Ok(())
@@ -287,7 +299,46 @@ impl Topic {
     }
 }
 
+/// Who publishes, as the topic knows it.
+#[derive(Clone, Copy)]
+struct From {
+    /// If it subscribes here, too.
+    member: Option<MemberKey>,
+    /// How many subscriptions are not its own.
+    wanted_by: usize,
+}
+
 impl State {
+    fn publisher(&self, endpoint: EndpointId) -> Result<From> {
+        let member = self.current.get(&endpoint).copied();
+        let own = match member.map(|key| &self.members[key]) {
+            Some(member) if !member.is_live() => return Err(Error::unavailable(SUSPENDED)),
+            Some(member) => member.subscriptions,
+            None => 0,
+        };
+        Ok(From { member, wanted_by: self.live - own })
+    }
+
+    /// Appends an envelope that somebody wants, and gives back the one that had to go for it.
+    fn push(
+        &mut self,
+        from: From,
+        envelope: MessageEnvelope,
+        expires: Option<Instant>,
+    ) -> Option<MessageEnvelope> {
+        if let Some(key) = from.member {
+            self.members[key].count_own_stored();
+        }
+        let From { member: publisher, wanted_by } = from;
+        let slot = Slot { publisher, wanted_by, expires, envelope: Some(envelope) };
+        let evicted = self.ring.push(slot);
+        self.let_go(evicted)
+    }
+
+    fn take_wakers_but(&mut self, from: From) -> Wakers {
+        self.take_wakers(|members, member| Some(member) != from.member && members[member].is_live())
+    }
+
     fn read(&mut self, seat: &mut Seat, waker: &Waker, batch: &mut Batch) -> Fetched {
         self.fetch(&mut seat.cursor, BATCH, Purpose::HandOut, batch);
         if !batch.is_empty() {
@@ -400,6 +451,10 @@ pub(crate) const SUSPENDED: &str = "this endpoint is cut off from its bus";
 /// Clause T1: counted from here, the moment at which this process got the envelope. A ttl beyond
 /// what the clock can count never runs out.
 fn expiry(envelope: &MessageEnvelope) -> Option<Instant> {
+    envelope.ttl().and_then(|_| expiry_from(Instant::now(), envelope))
+}
+
+fn expiry_from(now: Instant, envelope: &MessageEnvelope) -> Option<Instant> {
     let ttl = envelope.ttl().filter(|ttl| !ttl.is_zero())?;
-    Instant::now().checked_add(ttl)
+    now.checked_add(ttl)
 }

@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-use async_trait::async_trait;
-use backend_core::{
-    Backend, BackendStats, HealthAwareBackend, MessageEnvelope, ObservableBackend,
-    ReconnectCallback, Result, Subscription,
-};
+use backend_core::{Result, forward_backend};
 use backend_engine::EngineBackend;
 
 use crate::Builder;
@@ -15,7 +11,7 @@ use crate::driver::NatsDriver;
 /// One instance of a service, on NATS. Instances of one namespace on one cluster are linked.
 ///
 /// [The crate's page](crate) says what it guarantees. Dropping it closes it, without waiting for
-/// what is on its way out; [`close`](Backend::close) waits.
+/// what is on its way out; [`close`](backend_core::Backend::close) waits.
 pub struct NatsBackend(EngineBackend<NatsDriver>);
 
 impl NatsBackend {
@@ -38,48 +34,7 @@ impl NatsBackend {
     }
 }
 
-#[async_trait]
-impl Backend for NatsBackend {
-    async fn publish(&self, envelope: MessageEnvelope) -> Result<()> {
-        self.0.publish(envelope).await
-    }
-
-    async fn subscribe(&self, topic: &str) -> Result<Subscription> {
-        self.0.subscribe(topic).await
-    }
-
-    async fn unsubscribe(&self, topic: &str) -> Result<()> {
-        self.0.unsubscribe(topic).await
-    }
-
-    async fn close(&self) -> Result<()> {
-        self.0.close().await
-    }
-
-    fn as_health_aware(&self) -> Option<&dyn HealthAwareBackend> {
-        Some(self)
-    }
-
-    fn as_observable(&self) -> Option<&dyn ObservableBackend> {
-        Some(self)
-    }
-}
-
-impl HealthAwareBackend for NatsBackend {
-    fn is_healthy(&self) -> bool {
-        self.0.is_healthy()
-    }
-
-    fn on_reconnect(&self, callback: ReconnectCallback) {
-        self.0.on_reconnect(callback);
-    }
-}
-
-impl ObservableBackend for NatsBackend {
-    fn stats(&self) -> BackendStats {
-        self.0.stats()
-    }
-}
+forward_backend!(NatsBackend => 0);
 
 impl fmt::Debug for NatsBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,8 +16,8 @@ use tokio_util::task::AbortOnDropHandle;
 /// thread get a turn; so many small messages are that.
 pub(crate) const QUEUE: usize = 65_536;
 
-/// How many messages are handed on before the task looks for orders.
-const AT_ONCE: usize = 256;
+/// How many messages are handed on at once, before the task looks for orders.
+const AT_ONCE: usize = 32;
 
 /// What the task is asked for besides.
 enum Order {
@@ -89,17 +89,19 @@ async fn forward(
     mut orders: mpsc::Receiver<Order>,
 ) {
     let name = name.as_str();
+    let mut frames = Vec::with_capacity(AT_ONCE);
     loop {
         tokio::select! {
             message = messages.next() => {
                 let Some(message) = message else { return };
-                inbox.deliver(name, message.payload);
+                frames.push(message.payload);
                 // Without a `select!` for each.
-                for _ in 1..AT_ONCE {
-                    let Some(message) = messages.next().now_or_never() else { break };
-                    let Some(message) = message else { return };
-                    inbox.deliver(name, message.payload);
+                while frames.len() < AT_ONCE
+                    && let Some(Some(message)) = messages.next().now_or_never()
+                {
+                    frames.push(message.payload);
                 }
+                inbox.deliver_all(name, frames.drain(..));
             }
             order = orders.recv() => match order {
                 Some(Order::CatchUp(done)) => {

@@ -332,7 +332,7 @@ impl Link for NatsLink {
         let mut results = Vec::with_capacity(frames.len());
         let mut rest = &frames[..];
         while let Some((frame, behind)) = rest.split_first() {
-            if self.events.rights.may_publish(frame.name.as_str()) {
+            if self.events.rights.may_publish(frame.name.as_str()).is_some() {
                 results.push(self.hand_over(frame).await);
                 rest = behind;
             } else {
@@ -348,13 +348,10 @@ impl Link for NatsLink {
     const TAKES_AT_ONCE: bool = true;
 
     fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Result<()>> {
-        if !self.events.rights.may_publish(name.as_str()) {
-            return None;
-        }
+        let subject = self.events.rights.may_publish(name.as_str())?;
         if self.events.is_lost() {
             return Some(Err(Error::Closed));
         }
-        let subject = Subject::from(name.as_str());
         // Not constrained: an exhausted budget would look like a full queue.
         let sent = unconstrained(self.client.publish(subject, frame)).now_or_never()?;
         // Its task has ended: it took nothing.

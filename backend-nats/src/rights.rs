@@ -5,8 +5,10 @@
 //! request, send a [mark](crate::marks) behind it, and when the mark is back, see whether a denial
 //! came before it.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_nats::Subject;
+use hashbrown::{HashMap, HashSet};
 
 /// Rights to publish that are remembered. With more, all are forgotten, and asked for again.
 const MOST: usize = 65_536;
@@ -37,7 +39,8 @@ pub(crate) struct Rights(Mutex<Known>);
 struct Known {
     /// What is being asked for: by how many, and the server's denial.
     asked: HashMap<Right, HashMap<String, Asked>>,
-    publish: HashSet<String>,
+    /// Ready to be used.
+    publish: HashMap<String, Subject>,
     subscribe: HashSet<String>,
 }
 
@@ -63,9 +66,9 @@ impl Rights {
         Question { rights: self, right, name }
     }
 
-    /// Whether it was granted, and not denied since.
-    pub(crate) fn may_publish(&self, name: &str) -> bool {
-        self.lock().publish.contains(name)
+    /// The subject, if it was granted, and not denied since.
+    pub(crate) fn may_publish(&self, name: &str) -> Option<Subject> {
+        self.lock().publish.get(name).cloned()
     }
 
     /// A subscription was given up.
@@ -89,7 +92,7 @@ impl Rights {
             return Some(Denied::Asked);
         }
         let granted = match right {
-            Right::Publish => known.publish.remove(name),
+            Right::Publish => known.publish.remove(name).is_some(),
             Right::Subscribe => known.subscribe.remove(name),
         };
         Some(match (granted, right) {
@@ -112,14 +115,17 @@ impl Question<'_> {
         if let Some(denial) = asked.and_then(|asked| asked.denial.clone()) {
             return Err(denial);
         }
-        let granted = match self.right {
-            Right::Publish => &mut known.publish,
-            Right::Subscribe => &mut known.subscribe,
-        };
-        if self.right == Right::Publish && granted.len() >= MOST {
-            *granted = HashSet::new();
+        match self.right {
+            Right::Publish => {
+                if known.publish.len() >= MOST {
+                    known.publish = HashMap::new();
+                }
+                known.publish.insert(self.name.to_owned(), Subject::from(self.name));
+            }
+            Right::Subscribe => {
+                known.subscribe.insert(self.name.to_owned());
+            }
         }
-        granted.insert(self.name.to_owned());
         Ok(())
     }
 }
@@ -183,9 +189,9 @@ mod tests {
         assert_eq!(rights.hear(NO_SUBSCRIPTION), Some(Denied::Unwanted));
 
         assert_eq!(rights.ask(Right::Publish, "chat.orders").answer(), Ok(()));
-        assert!(rights.may_publish("chat.orders"));
+        assert!(rights.may_publish("chat.orders").is_some());
         assert_eq!(rights.hear(NO_PUBLISH), Some(Denied::Unwanted));
-        assert!(!rights.may_publish("chat.orders"));
+        assert!(rights.may_publish("chat.orders").is_none());
     }
 
     #[test]
