@@ -23,6 +23,9 @@ use crate::room::Room;
 /// How soon a browser comes back that has lost the server.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How soon a reader who could not subscribe tries again, if nothing tells before that it can.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What a reader of a room is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RoomEvent {
@@ -101,7 +104,9 @@ impl RoomEvents {
                     Some(Event::Message(envelope)) => match envelope.json() {
                         Ok(message) => return Some(RoomEvent::Message(message)),
                         // Something that is no chat publishes to the same topic.
-                        Err(error) => eprintln!("chat: room {}: {error}", self.room),
+                        Err(error) => {
+                            tracing::warn!(room = %self.room, %error, "no chat message: left out");
+                        }
                     },
                     Some(Event::Gap(gap)) => return Some(RoomEvent::Gap(gap)),
                     // Kinds of events that later versions may add.
@@ -124,7 +129,8 @@ impl RoomEvents {
                 tokio::select! {
                     Ok(()) = self.health.changed() => {}
                     Ok(()) = self.reader.count.changed() => {}
-                    else => return Some(self.end()),
+                    // No change tells of the end of an outage that was too short to be noticed.
+                    () = tokio::time::sleep(AGAIN) => {}
                 }
             }
             // Closed, or broken in a way that waiting does not mend. A browser asks again.
