@@ -3,9 +3,9 @@
 //! Where a server is not installed, the tests that need it are shown as ignored, by name and
 //! reason; with `REQUIRE_ENGINES=1` they fail instead.
 
-//mod compose;
-//mod exposition;
-//mod metrics;
+mod compose;
+mod exposition;
+mod metrics;
 mod outage;
 mod start;
 #[path = "../support/mod.rs"]
@@ -18,7 +18,7 @@ use libtest_mimic::{Arguments, Completion, Trial};
 use crate::support::engines::Kind;
 
 fn main() -> ExitCode {
-    let tests = [outage::all(), start::all() /*, metrics::all(), compose::all()*/];
+    let tests = [outage::all(), start::all(), metrics::all(), compose::all()];
     let trials = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

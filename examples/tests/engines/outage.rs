@@ -43,24 +43,6 @@ async fn health(client: &Client, chat: &Chat) -> u16 {
     answer(client.get(chat.url(0, "/health"))).await.0
 }
 
-/// Reads on until the instance says that it is well, and gives the gaps on the way.
-async fn back_again(stream: &mut Events) -> Vec<Value> {
-    let mut gaps = Vec::new();
-    let (mut told, mut found) = (false, false);
-    // They come in any order.
-    while !(told && found) {
-        match stream.next().await.expect("the stream goes on") {
-            (kind, data) if kind == "status" => told |= data["healthy"] == true,
-            (kind, data) if kind == "gap" => {
-                found = true;
-                gaps.push(data);
-            }
-            (kind, data) => panic!("{kind}: {data}"),
-        }
-    }
-    gaps
-}
-
 async fn what_is_said_in_one_process_is_heard_in_the_other(kind: Kind) {
     let engine = Engine::start(kind).await;
     let chats = [process(&engine.url()).await, process(&engine.url()).await];
@@ -133,7 +115,7 @@ async fn a_killed_engine_is_seen_survived_and_told(kind: Kind) {
 
         engine.start_again().await;
         for (chat, stream) in chats.iter().zip(&mut streams) {
-            let gaps = back_again(stream).await;
+            let gaps = stream.back_again().await;
             let expected = json!({
                 "cause": "reconnected", "missed": null, "text": "messages may be missing here"
             });

@@ -10,6 +10,8 @@ use engine_harness::{Server, is_installed};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+use super::within;
+
 /// Which engine it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -84,10 +86,34 @@ impl Engine {
 
     /// With further arguments, which are given the port; they come first.
     pub(crate) async fn start_with(kind: Kind, further: impl Fn(u16) -> Vec<String>) -> Self {
-        let arguments =
-            |port: u16, folder: &Path| [further(port), kind.arguments(port, folder)].concat();
+        Self::start_in(kind, &[], further).await
+    }
+
+    /// With files in the folder that it works in.
+    pub(crate) async fn start_in(
+        kind: Kind,
+        files: &[(&str, &str)],
+        further: impl Fn(u16) -> Vec<String>,
+    ) -> Self {
+        let arguments = |port: u16, folder: &Path| {
+            for (name, text) in files {
+                std::fs::write(folder.join(name), text).expect("the folder takes a file");
+            }
+            [further(port), kind.arguments(port, folder)].concat()
+        };
         let server = Server::start(kind.program(), arguments, |socket| kind.answers(socket)).await;
         Self { kind, server: server.expect("the engine starts") }
+    }
+
+    /// Sends lines to it and gives its answers, up to the end of the connection. Redis alone is
+    /// spoken to like this.
+    pub(crate) async fn ask(&self, lines: &[&str]) -> String {
+        let mut socket = TcpStream::connect(self.server.address).await.expect("a connection");
+        let request: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        socket.write_all(format!("{request}QUIT\r\n").as_bytes()).await.expect("it takes lines");
+        let mut answer = String::new();
+        within("the server's answer", socket.read_to_string(&mut answer)).await.expect("a text");
+        answer
     }
 
     /// `kill -9`.
