@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::support::client::{Events, say};
 use crate::support::engines::{Engine, Kind};
-use crate::support::{Chat, within};
+use crate::support::{Chat, command, within};
 
 pub(crate) fn all() -> Vec<Trial> {
     let mut tests = vec![Trial::test("compose::the_page_shows_what_is_in_the_files", || {
@@ -168,7 +168,7 @@ async fn the_file_has_all_that_it_names(kind: Kind) {
 
 /// What one says, the other hears: now, or as soon as both have seen that a server is dead and have
 /// found another. Nothing tells of the latter, for it may not concern them: so they say it again.
-async fn talk(client: &Client, chats: &[Chat], round: &str) {
+pub(crate) async fn talk(client: &Client, chats: &[Chat], round: &str) {
     for (here, there) in [(&chats[0], &chats[1]), (&chats[1], &chats[0])] {
         let mut stream = Events::open(client, &there.url(0, "/rooms/lobby/events")).await;
         let url = here.url(0, "/rooms/lobby/messages");
@@ -211,6 +211,14 @@ async fn nats_runs(kind: Kind) {
     let client = Client::new();
     talk(&client, &chats, "at first").await;
 
+    // What the permissions do not cover is told, and nobody gets in.
+    let url = format!("nats://chat:{PASSWORD}@{}", nodes[0].address());
+    let options = ["--port", "0", "--namespace", "other", "--backend", &url];
+    let output = within("the end", command(&options).output()).await.expect("it runs");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("other.~~nats") && !complaint.contains(PASSWORD), "{complaint}");
+
     // Each node in turn is killed and comes back; whoever was on it goes to another one.
     for (index, name) in names.iter().enumerate() {
         nodes[index].kill();
@@ -252,6 +260,15 @@ async fn redis_runs(kind: Kind) {
     let client = Client::new();
     talk(&client, &chats, "at first").await;
 
+    // What the ACL does not cover is told.
+    let url = format!("redis://chat:{PASSWORD}@{}", servers[0].address());
+    let options = ["--instances", "1", "--namespace", "other", "--backend", &url];
+    let other = Chat::start(&options).await;
+    let (status, answer) =
+        say(&client, &other.url(0, "/rooms/lobby/messages"), "Ada", "in the other").await;
+    assert_eq!(status, 500, "{answer}");
+    assert!(answer["error"].as_str().is_some_and(|said| said.contains("permissions")), "{answer}");
+
     servers[0].kill();
     let said = servers[1].ask(&[&admin, "REPLICAOF NO ONE"]).await;
     assert!(said.contains("+OK\r\n+OK"), "{said}");
@@ -267,11 +284,12 @@ fn with_file(command: &[String], path: &str, file: &str) -> Vec<String> {
 }
 
 /// The page "Run it on more than one machine" quotes settings, and no others than those that are
-/// tried out here.
+/// tried out, here and in `tls`.
 fn the_page_shows_what_is_in_the_files() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/more-than-one-machine.md");
     let page = std::fs::read_to_string(page).expect("the page is there");
-    let files = [Kind::Nats, Kind::Redis].map(text_of).concat();
+    let mut files = [Kind::Nats, Kind::Redis].map(text_of).concat();
+    files.extend(crate::tls::SETTINGS);
     // Without the room before it, and the passwords.
     let plain = |line: &str| {
         let line = line.trim().replace(":?choose a password", "");

@@ -10,6 +10,7 @@ mod outage;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ use libtest_mimic::{Arguments, Completion, Trial};
 use crate::support::engines::Kind;
 
 fn main() -> ExitCode {
-    let tests = [outage::all(), start::all(), metrics::all(), compose::all()];
+    let tests = [outage::all(), start::all(), metrics::all(), compose::all(), tls::all()];
     let trials = tests.into_iter().flatten().collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

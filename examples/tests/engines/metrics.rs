@@ -1,5 +1,6 @@
 //! `/metrics`: what moves, and when.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -17,6 +18,10 @@ use crate::support::{Chat, within};
 pub(crate) fn all() -> Vec<Trial> {
     let mut tests = crate::over_each![counters_move_with_what_happens];
     tests.extend(exposition::all());
+    tests.push(Trial::test("metrics::the_page_names_the_metrics", || {
+        tokio::runtime::Runtime::new()?.block_on(the_page_names_the_metrics());
+        Ok(())
+    }));
     tests.push(Trial::ignorable_test("metrics::promtool_has_no_complaint", || {
         let runtime = tokio::runtime::Runtime::new()?;
         Ok(runtime.block_on(promtool_has_no_complaint()))
@@ -128,6 +133,23 @@ async fn counters_move_with_what_happens(kind: Kind) {
     assert_eq!(stream.back_again().await.len(), 1);
     assert_eq!(counters().await, [1.0, 4.0, 3.0, 3.0, 0.0, 3.0, 2.0, 1.0]);
     assert_eq!(gauges().await, [1.0, 1.0, 1.0, 1.0, 1.0]);
+}
+
+/// The page "Run it on more than one machine" names metrics that there are, and all of them.
+async fn the_page_names_the_metrics() {
+    let chat = Chat::start(&[]).await;
+    let samples = samples(&Client::new(), &chat).await;
+    let there: BTreeSet<_> =
+        samples.keys().map(|sample| sample.split_once('{').expect("labels").0).collect();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/more-than-one-machine.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let words = page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named: BTreeSet<_> = words
+        .filter(|word| word.starts_with("pubsub_") || word.starts_with("chat_"))
+        // The label.
+        .filter(|word| *word != "chat_instance")
+        .collect();
+    assert_eq!(named, there);
 }
 
 /// Publishes bytes as any client of the engine can; they have arrived at the server on return.
