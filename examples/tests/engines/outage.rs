@@ -1,5 +1,6 @@
 //! Two processes on one engine, which is killed under them and comes back.
 
+use engine_harness::{Proxy, Wire};
 use libtest_mimic::Trial;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ pub(crate) fn all() -> Vec<Trial> {
         what_is_said_in_one_process_is_heard_in_the_other,
         namespaces_do_not_hear_each_other,
         a_killed_engine_is_seen_survived_and_told,
+        an_engine_that_falls_silent_is_seen_too,
         who_comes_during_an_outage_is_live_after_it,
         processes_are_replaced_one_by_one_without_a_gap,
         processes_end_in_order_while_the_engine_is_dead,
@@ -138,6 +140,43 @@ async fn a_killed_engine_is_seen_survived_and_told(kind: Kind) {
         let line = line.expect("text").expect("a line");
         assert!(line.contains(&format!("{level} backend_")), "{line}");
     }
+}
+
+/// A pulled plug, seen from afar: no connection breaks, and nothing comes any more.
+async fn an_engine_that_falls_silent_is_seen_too(kind: Kind) {
+    let engine = Engine::start(kind).await;
+    let proxy = Proxy::to(engine.address()).await.expect("a proxy");
+    let behind = process(&format!("{}://{}", kind.scheme(), proxy.address)).await;
+    let beside = process(&engine.url()).await;
+    let client = Client::new();
+    let mut stream = lobby(&client, &behind).await;
+    let mut others = lobby(&client, &beside).await;
+
+    proxy.set(Wire::Silent).await;
+    // Nobody knows yet; the sender learns that there was no answer.
+    let receipt = post(&client, &behind, "is anybody there?").await;
+    assert_eq!(receipt, (202, json!("this instance only")));
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        match stream.next().await.expect("the stream goes on") {
+            (kind, data) if kind == "status" && data["healthy"] == false => seen.push(kind),
+            (kind, data) if kind == "message" => {
+                assert_eq!(data["text"], "is anybody there?");
+                seen.push(kind);
+            }
+            (kind, data) => assert_eq!(kind, "status", "{data}"),
+        }
+    }
+    assert_eq!(health(&client, &behind).await, 503);
+    // The other one is none the worse for it.
+    assert_eq!(health(&client, &beside).await, 200);
+    assert_eq!(post(&client, &beside, "quiet over there").await, everywhere());
+    assert_eq!(others.next_message().await.1, "quiet over there");
+
+    proxy.set(Wire::Whole).await;
+    assert_eq!(stream.back_again().await.len(), 1);
+    assert_eq!(post(&client, &beside, "welcome back").await, everywhere());
+    assert_eq!(stream.next_message().await.1, "welcome back");
 }
 
 async fn who_comes_during_an_outage_is_live_after_it(kind: Kind) {
