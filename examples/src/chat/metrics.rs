@@ -138,3 +138,78 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
     let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
     gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use backend_core::{Backend, MessageEnvelope, ObservableBackend, Result, Subscription};
+
+    use super::*;
+
+    /// Has counted something else of each.
+    struct Counted;
+
+    #[async_trait]
+    impl Backend for Counted {
+        async fn publish(&self, _: MessageEnvelope) -> Result<()> {
+            Ok(())
+        }
+
+        async fn subscribe(&self, topic: &str) -> Result<Subscription> {
+            Ok(Subscription::new(topic, futures_util::stream::empty()))
+        }
+
+        async fn unsubscribe(&self, _: &str) -> Result<()> {
+            Ok(())
+        }
+
+        async fn close(&self) -> Result<()> {
+            Ok(())
+        }
+
+        fn as_observable(&self) -> Option<&dyn ObservableBackend> {
+            Some(self)
+        }
+    }
+
+    impl ObservableBackend for Counted {
+        fn stats(&self) -> BackendStats {
+            let mut stats = BackendStats::default();
+            stats.connected = true;
+            stats.sent = 2;
+            stats.received = 3;
+            stats.missed = 4;
+            stats.lost = 5;
+            stats.gaps = 6;
+            stats.expired = 7;
+            stats.refused = 8;
+            stats.reconnects = 9;
+            stats.topics = 10;
+            stats.subscriptions = 11;
+            stats
+        }
+    }
+
+    #[test]
+    fn each_number_stands_at_its_name() {
+        let instance = Arc::new(Instance::over("alpha", Arc::new(Counted), 8));
+        let text = Metrics::of(instance).text().unwrap();
+        for (name, value) in [
+            ("pubsub_connected", 1),
+            ("pubsub_messages_sent_total", 2),
+            ("pubsub_messages_received_total", 3),
+            ("pubsub_messages_missed_total", 4),
+            ("pubsub_messages_lost_total", 5),
+            ("pubsub_gaps_total", 6),
+            ("pubsub_messages_expired_total", 7),
+            ("pubsub_frames_refused_total", 8),
+            ("pubsub_reconnects_total", 9),
+            ("pubsub_topics", 10),
+            ("pubsub_subscriptions", 11),
+            ("pubsub_healthy", 1),
+        ] {
+            let line = format!("\n{name}{{chat_instance=\"alpha\"}} {value}\n");
+            assert!(text.contains(&line), "{line} is not in {text}");
+        }
+    }
+}
