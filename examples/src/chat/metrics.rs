@@ -68,7 +68,7 @@ const COUNTERS: [Counted; 8] = [
     ),
     (
         "pubsub_frames_refused",
-        "What came from the engine on a topic and was no message of it, and was dropped",
+        "What the engine brought and was dropped: no message of its topic, or one that came before",
         |stats| stats.refused,
     ),
     (
