@@ -56,15 +56,23 @@ impl BusUrl {
         }
     }
 
-    /// Where it is, without credentials. Of several servers it is the last, if one has any: where
-    /// others begin cannot be told for sure, since a password may have a comma in it.
+    /// Where it is, without credentials, and without what stands behind a host. Of several servers it
+    /// is the last, if there are credentials: where the others begin cannot be told for sure, since a
+    /// password may have a comma in it.
     fn place(&self) -> String {
-        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
-            (_, None) => self.0.clone(),
-            (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
-            (None, Some((_, rest))) => format!("…@{rest}"),
-        }
+        let Some((before, last)) = self.0.rsplit_once('@') else {
+            return self.0.split(',').map(until_host_ends).collect::<Vec<_>>().join(",");
+        };
+        let scheme = before.split_once("://").map_or(String::new(), |(s, _)| format!("{s}://"));
+        format!("{scheme}…@{}", last.split(',').map(until_host_ends).collect::<Vec<_>>().join(","))
     }
+}
+
+/// The part of a server's URL that ends with its port.
+fn until_host_ends(server: &str) -> &str {
+    let host = server.find("://").map_or(0, |scheme| scheme + 3);
+    let length = server[host..].find(['/', '?', '#']).unwrap_or(server.len() - host);
+    &server[..host + length]
 }
 
 impl fmt::Debug for BusUrl {
@@ -187,7 +195,9 @@ mod tests {
             ("nats://ada:s3cret@h:4222", "nats://…@h:4222"),
             ("redis://:s3cret@h,redis://:s3cret@i:7000", "redis://…@i:7000"),
             ("redis://:s3,cret@h", "redis://…@h"),
-            ("redis://:s3cr@et@h/0", "redis://…@h/0"),
+            ("redis://:s3cr@et@h/0", "redis://…@h"),
+            ("redis://h/0?password=s3cret", "redis://h"),
+            ("redis://ada@h,redis://i/s3cret", "redis://…@h,redis://i"),
             ("tls://s3cret@h", "tls://…@h"),
             ("ada:s3cret@h", "…@h"),
             ("nats://h,nats://i", "nats://h,nats://i"),

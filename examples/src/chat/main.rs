@@ -145,7 +145,7 @@ async fn run(options: &Options) -> io::Result<()> {
         );
     }
     // Nobody needs to read this: the service runs on when standard output is closed.
-    let _ = announce(&mut io::stdout(), &peers);
+    let _ = announce(&mut io::stdout(), &peers, options.is_over_an_engine());
 
     signals.recv().await;
     tokio::spawn(async move {
@@ -173,15 +173,12 @@ async fn leave(instance: &Instance) {
 
 /// Shows what the adapters tell, in a line each.
 fn tell_on_stderr() {
-    let filter = match EnvFilter::try_from_default_env() {
-        Ok(filter) => filter,
-        Err(error) => {
-            if std::env::var_os(EnvFilter::DEFAULT_ENV).is_some_and(|value| !value.is_empty()) {
-                eprintln!("chat: RUST_LOG is not as it should be: {error}");
-            }
-            EnvFilter::new(TOLD)
-        }
-    };
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let filter = if asked.is_empty() { TOLD } else { &asked };
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
+        eprintln!("chat: {} is not as it should be: {error}", EnvFilter::DEFAULT_ENV);
+        EnvFilter::new(TOLD)
+    });
     tracing_subscriber::fmt()
         .compact()
         .with_env_filter(filter)
@@ -218,7 +215,7 @@ fn url(at: SocketAddr) -> String {
     format!("http://{at}")
 }
 
-fn announce(out: &mut impl Write, peers: &[Peer]) -> io::Result<()> {
+fn announce(out: &mut impl Write, peers: &[Peer], over_an_engine: bool) -> io::Result<()> {
     for Peer { name, url } in peers {
         writeln!(out, "{name:<9} {url}")?;
     }
@@ -228,6 +225,12 @@ fn announce(out: &mut impl Write, peers: &[Peer]) -> io::Result<()> {
     )?;
     if let Some(Peer { url, .. }) = peers.first() {
         writeln!(out, "  curl -N {url}/rooms/lobby/events")?;
+    }
+    if over_an_engine {
+        writeln!(
+            out,
+            "Others that are started with the same --backend, and another --port, hear it."
+        )?;
     }
     writeln!(out, "Ctrl-C ends it.")?;
     out.flush()

@@ -109,7 +109,8 @@ impl Options {
         }
     }
 
-    fn is_over_an_engine(&self) -> bool {
+    /// Whether other processes may be on the bus.
+    pub(crate) fn is_over_an_engine(&self) -> bool {
         self.backend.kind() != Some(Kind::Memory)
     }
 
