@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse;
-use backend_core::{Event, Gap, GapCause, Result, Subscription};
+use backend_core::{Error, Event, Gap, GapCause, Result, Subscription};
 use futures_util::stream::{self, Stream};
 use serde_json::json;
 use tokio::sync::watch;
@@ -62,6 +62,8 @@ pub(crate) struct RoomEvents {
     reader: Reader,
     /// What the reader was last told.
     told: Option<Status>,
+    /// Whether something was left out.
+    left_out: bool,
     ended: bool,
 }
 
@@ -83,6 +85,7 @@ impl RoomEvents {
             subscription,
             health,
             told: None,
+            left_out: false,
             ended: false,
         })
     }
@@ -104,9 +107,7 @@ impl RoomEvents {
                     Some(Event::Message(envelope)) => match envelope.json() {
                         Ok(message) => return Some(RoomEvent::Message(message)),
                         // Something that is no chat publishes to the same topic.
-                        Err(error) => {
-                            tracing::warn!(room = %self.room, %error, "no chat message: left out");
-                        }
+                        Err(error) => self.leave_out(&error),
                     },
                     Some(Event::Gap(gap)) => return Some(RoomEvent::Gap(gap)),
                     // Kinds of events that later versions may add.
@@ -147,6 +148,16 @@ impl RoomEvents {
             live: self.subscription.is_some(),
         };
         (self.told.replace(status) != Some(status)).then_some(status)
+    }
+
+    /// Who may publish to the topic can do so as often as they like: only the first is worth a line.
+    fn leave_out(&mut self, error: &Error) {
+        let room = &self.room;
+        if std::mem::replace(&mut self.left_out, true) {
+            tracing::debug!(%room, %error, "what is no chat message is left out");
+        } else {
+            tracing::warn!(%room, %error, "what is no chat message is left out");
+        }
     }
 
     fn end(&mut self) -> RoomEvent {
