@@ -130,6 +130,31 @@ async fn who_comes_during_an_outage_is_live_after_it() {
 }
 
 #[tokio::test]
+async fn an_outage_is_seen_although_nobody_posts() {
+    let chat = Chat::start().await;
+    let mut at_alpha = chat.reader(&chat.alpha).await;
+    at_alpha.status("healthy", true).await;
+    chat.controls.outage();
+    at_alpha.status("healthy", false).await;
+    chat.controls.recover();
+    at_alpha.with_status_healthy(true, "gap").await;
+}
+
+#[tokio::test]
+async fn who_could_not_subscribe_in_time_tries_again() {
+    let chat = Chat::start().await;
+    let timeout = || Error::Timeout(Duration::from_secs(1));
+    chat.controls.add_rule(Rule::subscribe().times(2).fail_with(timeout));
+    let mut at_alpha = chat.reader(&chat.alpha).await;
+    // The backend is well, as far as it knows: no change of its health brings the end.
+    let status = at_alpha.status("live", false).await;
+    assert_eq!(status["healthy"], true);
+    at_alpha.status("live", true).await;
+    assert_eq!(chat.say(&chat.bravo, "hello").await, everywhere());
+    assert_eq!(text(&mut at_alpha).await, "hello");
+}
+
+#[tokio::test]
 async fn a_slow_subscribe_loses_nothing_of_what_is_owed() {
     let chat = Chat::start().await;
     let gate = Gate::new();

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::client::{Events, flood, press};
+use crate::support::client::{Events, flood, press, say};
 use crate::support::{Chat, command, within};
 
 /// Runs it to its end: exit code, output and complaints.
@@ -163,6 +163,13 @@ async fn a_bad_option_is_refused_with_what_is_allowed() {
         (&["--capacity", "0"], "1..=1000000"),
         (&["--bogus"], "--bogus"),
         (&["lobby"], "lobby"),
+        (&["--backend", "kafka://h"], "memory:, nats://HOST:PORT"),
+        (&["--backend", "127.0.0.1:4222"], "memory:, nats://HOST:PORT"),
+        (&["--backend", ""], "memory:, nats://HOST:PORT"),
+        (&["--namespace", "x"], "--backend URL"),
+        (&["--tls-roots", "x"], "--backend URL"),
+        (&["--name", "a b"], "1 to 32 characters"),
+        (&["--listen", "localhost"], "'--listen <ADDRESS>'"),
     ] {
         let (code, output, complaint) = run(options).await;
         assert_eq!((code, output.as_str()), (Some(2), ""), "{options:?}: {complaint}");
@@ -171,10 +178,70 @@ async fn a_bad_option_is_refused_with_what_is_allowed() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_url_is_said_without_its_password() {
+    for (options, code) in [
+        (&["--backend", "nats://ada:s3cret@h:x"][..], 1),
+        (&["--backend", "redis://ada:s3cret@h/lobby"], 1),
+        (&["--backend", "redis://ada:s3cret@h,nats://h"], 1),
+        (&["--backend", "http://ada:s3cret@h"], 2),
+        (&["--backend=ada:s3cret@h"], 2),
+        // A slip of the keyboard: it is quoted, and the URL with it.
+        (&["nats://ada:s3cret@h"], 2),
+        (&["--port", "nats://ada:s3cret@h"], 2),
+        (&["--backed", "nats://ada:s3cret@h"], 2),
+    ] {
+        let options = [&["--instances", "1"], options].concat();
+        let (ended, output, complaint) = run(&options).await;
+        assert_eq!((ended, output.as_str()), (Some(code), ""), "{options:?}: {complaint}");
+        for secret in ["s3cret", "ada"] {
+            assert!(!complaint.contains(secret), "{options:?}: {complaint}");
+        }
+        assert!(complaint.contains("--"), "{options:?}: no way out in {complaint}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_another_machine_is_refused_with_a_way_out() {
+    // TEST-NET-1: nobody has it.
+    let (code, output, complaint) = run(&["--listen", "192.0.2.1", "--port", "0"]).await;
+    assert_eq!((code, output.as_str()), (Some(1), ""));
+    assert!(complaint.contains("192.0.2.1") && complaint.contains("--listen"), "{complaint}");
+}
+
+#[tokio::test]
+async fn on_all_addresses_it_announces_one_that_a_browser_can_open() {
+    let chat = Chat::start(&["--listen", "0.0.0.0"]).await;
+    assert!(chat.address(0).starts_with("localhost:"), "{}", chat.address(0));
+    let answer = within("an answer", Client::new().get(chat.url(1, "/health")).send()).await;
+    assert_eq!(answer.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_name_of_ones_own_is_on_the_page_and_in_the_ids() {
+    let chat = Chat::start(&["--name", "tea", "--instances", "1"]).await;
+    assert_eq!(chat.names(), ["tea"]);
+    let url = chat.url(0, "/rooms/lobby/messages");
+    let (_, answer) = say(&Client::new(), &url, "Ada", "hello").await;
+    assert_eq!(answer["message"]["instance"], "tea");
+    assert!(answer["message"]["id"].as_str().unwrap().starts_with("tea-"), "{answer}");
+}
+
+#[tokio::test]
 async fn help_names_every_option() {
     let (code, output, complaint) = run(&["--help"]).await;
     assert_eq!((code, complaint.as_str()), (Some(0), ""));
-    for option in ["--instances <N>", "--port <N>", "--capacity <N>", "--help"] {
+    for option in [
+        "--instances <N>",
+        "--port <N>",
+        "--capacity <N>",
+        "--backend <URL>",
+        "CHAT_BACKEND",
+        "--namespace <NAME>",
+        "--tls-roots <FILE>",
+        "--name <NAME>",
+        "--listen <ADDRESS>",
+        "--help",
+    ] {
         assert!(output.contains(option), "{output}");
     }
 }

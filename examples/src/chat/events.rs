@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse;
-use backend_core::{Event, Gap, GapCause, Result, Subscription};
+use backend_core::{Error, Event, Gap, GapCause, Result, Subscription};
 use futures_util::stream::{self, Stream};
 use serde_json::json;
 use tokio::sync::watch;
@@ -22,6 +22,9 @@ use crate::room::Room;
 
 /// How soon a browser comes back that has lost the server.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How soon a reader who could not subscribe tries again, if nothing tells before that it can.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a reader of a room is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub(crate) struct RoomEvents {
     reader: Reader,
     /// What the reader was last told.
     told: Option<Status>,
+    /// Whether something was left out.
+    left_out: bool,
     ended: bool,
 }
 
@@ -80,6 +85,7 @@ impl RoomEvents {
             subscription,
             health,
             told: None,
+            left_out: false,
             ended: false,
         })
     }
@@ -101,7 +107,7 @@ impl RoomEvents {
                     Some(Event::Message(envelope)) => match envelope.json() {
                         Ok(message) => return Some(RoomEvent::Message(message)),
                         // Something that is no chat publishes to the same topic.
-                        Err(error) => eprintln!("chat: room {}: {error}", self.room),
+                        Err(error) => self.leave_out(&error),
                     },
                     Some(Event::Gap(gap)) => return Some(RoomEvent::Gap(gap)),
                     // Kinds of events that later versions may add.
@@ -124,7 +130,8 @@ impl RoomEvents {
                 tokio::select! {
                     Ok(()) = self.health.changed() => {}
                     Ok(()) = self.reader.count.changed() => {}
-                    else => return Some(self.end()),
+                    // No change tells of the end of an outage that was too short to be noticed.
+                    () = tokio::time::sleep(AGAIN) => {}
                 }
             }
             // Closed, or broken in a way that waiting does not mend. A browser asks again.
@@ -141,6 +148,16 @@ impl RoomEvents {
             live: self.subscription.is_some(),
         };
         (self.told.replace(status) != Some(status)).then_some(status)
+    }
+
+    /// Who may publish to the topic can do so as often as they like: only the first is worth a line.
+    fn leave_out(&mut self, error: &Error) {
+        let room = &self.room;
+        if std::mem::replace(&mut self.left_out, true) {
+            tracing::debug!(%room, %error, "what is no chat message is left out");
+        } else {
+            tracing::warn!(%room, %error, "what is no chat message is left out");
+        }
     }
 
     fn end(&mut self) -> RoomEvent {

@@ -9,13 +9,14 @@
 //! 3. It subscribes through the hub, once for every reader. Subscriptions survive an outage by
 //!    themselves (clause H5), so there is no code for reconnecting.
 //! 4. It watches the backend's health: for the health check of a load balancer, and so that what
-//!    could not subscribe during an outage does so after it.
+//!    could not subscribe during an outage does so after it. The end of an outage calls back; for
+//!    its beginning the backend is asked, again and again.
 //! 5. It closes the hub on shutdown, which ends every subscription.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use backend_core::{Backend, BackendStats, Error, MessageEnvelope, Result, Subscription};
 use backend_hub::Hub;
@@ -23,14 +24,22 @@ use backend_memory::MemoryBackend;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::message::{Draft, Message};
 use crate::readers::{Reader, Readers};
 use crate::room::Room;
 
+/// How often the backend is asked whether it is well. People who look at a page take a quarter of a
+/// second for "at once", and asking costs next to nothing.
+const ASKED: Duration = Duration::from_millis(250);
+
 /// One instance of the service.
 pub struct Instance {
-    name: &'static str,
+    name: Box<str>,
+    /// Drawn at each start. With it, ids are unique among all instances of all times, also where
+    /// two have one name.
+    tag: u64,
     /// The same backend that the hub has, for its health and its counters.
     backend: Arc<dyn Backend>,
     /// And once more by its own type, for the two buttons of the page: no other has them.
@@ -39,21 +48,30 @@ pub struct Instance {
     /// Whether the backend is healthy, for everybody who wants to know when that changes.
     health: Arc<watch::Sender<bool>>,
     readers: Readers,
-    posted: AtomicU64,
+    /// How many messages were signed here.
+    signed: AtomicU64,
+    /// How many of them went to everybody, and how many to this instance's readers only.
+    sent_out: AtomicU64,
+    kept_here: AtomicU64,
 }
 
 impl Instance {
     /// An instance over the memory backend, with the two buttons that cut it off and heal it.
+    ///
+    /// Needs a tokio runtime, as [`over`](Self::over).
     #[must_use]
-    pub fn new(name: &'static str, backend: MemoryBackend, capacity: usize) -> Self {
+    pub fn new(name: impl Into<Box<str>>, backend: MemoryBackend, capacity: usize) -> Self {
         let memory = Arc::new(backend);
         Self { memory: Some(Arc::clone(&memory)), ..Self::over(name, memory, capacity) }
     }
 
     /// An instance over any backend, whose hub keeps `capacity` of its own messages per room for
     /// readers that are slow to take them.
+    ///
+    /// Needs a tokio runtime, in which a task watches the backend's health for as long as the
+    /// instance lives.
     #[must_use]
-    pub fn over(name: &'static str, backend: Arc<dyn Backend>, capacity: usize) -> Self {
+    pub fn over(name: impl Into<Box<str>>, backend: Arc<dyn Backend>, capacity: usize) -> Self {
         let hub = Hub::with_capacity(Arc::clone(&backend), capacity);
         let health = Arc::new(watch::Sender::new(is_healthy(&*backend)));
 
@@ -63,16 +81,27 @@ impl Instance {
             let weak = Arc::downgrade(&backend);
             let watched = Arc::clone(&health);
             aware.on_reconnect(Box::new(move || refresh(&watched, &weak)));
+            tokio::spawn(watch_health(Arc::clone(&health), Arc::downgrade(&backend)));
         }
 
-        let (readers, posted) = (Readers::default(), AtomicU64::new(0));
-        Self { name, backend, memory: None, hub, health, readers, posted }
+        Self {
+            name: name.into(),
+            tag: fastrand::u64(..),
+            backend,
+            memory: None,
+            hub,
+            health,
+            readers: Readers::default(),
+            signed: AtomicU64::new(0),
+            sent_out: AtomicU64::new(0),
+            kept_here: AtomicU64::new(0),
+        }
     }
 
     /// What it is called.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Sends a message to everybody who reads `room`, on every instance.
@@ -84,9 +113,13 @@ impl Instance {
         let envelope =
             MessageEnvelope::from_json(room.topic(), &message)?.with_id(message.id.as_str());
         let delivered = match self.hub.publish(envelope).await {
-            Ok(()) => Delivered::Everywhere,
-            // An engine's outage shows here first. The memory backend knows its own already.
+            Ok(()) => {
+                self.sent_out.fetch_add(1, Ordering::Relaxed);
+                Delivered::Everywhere
+            }
+            // An outage may show here first.
             Err(error) if error.is_retryable() => {
+                self.kept_here.fetch_add(1, Ordering::Relaxed);
                 self.refresh_health();
                 Delivered::ThisInstanceOnly
             }
@@ -117,10 +150,10 @@ impl Instance {
 
     /// What there is to say about this instance, for people and for monitoring.
     pub(crate) fn report(&self) -> Value {
-        let stats = self.backend.as_observable().map(|observable| observable.stats());
+        let stats = self.stats();
         let count = |of: fn(BackendStats) -> u64| stats.map(of);
         json!({
-            "instance": self.name,
+            "instance": &*self.name,
             "healthy": self.is_healthy(),
             "readers": self.readers.counts(),
             "sent": count(|stats| stats.sent),
@@ -128,6 +161,27 @@ impl Instance {
             "gaps": count(|stats| stats.gaps),
             "missed": count(|stats| stats.missed),
         })
+    }
+
+    /// The backend's counters, if it keeps any.
+    pub(crate) fn stats(&self) -> Option<BackendStats> {
+        self.backend.as_observable().map(|observable| observable.stats())
+    }
+
+    /// How many messages were posted here and accepted, by whom they were handed to.
+    pub(crate) fn posts(&self) -> [(Delivered, u64); 2] {
+        [(Delivered::Everywhere, &self.sent_out), (Delivered::ThisInstanceOnly, &self.kept_here)]
+            .map(|(delivered, count)| (delivered, count.load(Ordering::Relaxed)))
+    }
+
+    /// How many people read along on this instance, in all rooms.
+    pub(crate) fn readers(&self) -> usize {
+        self.readers.counts().values().sum()
+    }
+
+    /// Whether it has the two buttons.
+    pub(crate) fn can_be_cut_off(&self) -> bool {
+        self.memory.is_some()
     }
 
     /// Cuts this instance off the bus, as when a cable is pulled.
@@ -167,13 +221,12 @@ impl Instance {
     fn sign(&self, draft: Draft) -> Message {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-        let number = self.posted.fetch_add(1, Ordering::Relaxed);
+        let number = self.signed.fetch_add(1, Ordering::Relaxed);
         Message {
-            // The time keeps it unique after a restart, the number within a millisecond.
-            id: format!("{}-{time}-{number}", self.name),
+            id: format!("{}-{:016x}-{number}", self.name, self.tag),
             name: draft.name,
             text: draft.text,
-            instance: self.name.to_owned(),
+            instance: self.name.to_string(),
             time,
         }
     }
@@ -189,6 +242,20 @@ impl Instance {
 fn refresh(health: &watch::Sender<bool>, backend: &Weak<dyn Backend>) {
     if let Some(backend) = backend.upgrade() {
         health.send_modify(|healthy| *healthy = is_healthy(&*backend));
+    }
+}
+
+/// Sees the beginning of an outage, of which nobody is called. Ends with the backend.
+async fn watch_health(health: Arc<watch::Sender<bool>>, backend: Weak<dyn Backend>) {
+    let mut asked = interval(ASKED);
+    asked.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        asked.tick().await;
+        let Some(backend) = backend.upgrade() else { return };
+        health.send_if_modified(|known| {
+            let now = is_healthy(&*backend);
+            std::mem::replace(known, now) != now
+        });
     }
 }
 
@@ -219,25 +286,26 @@ pub(crate) enum Delivered {
     ThisInstanceOnly,
 }
 
-/// Whether the backend is cut off, rather than closed or unable.
+/// Whether it is worth trying again later: an outage, or the beginning of one that has not been
+/// noticed, rather than a backend that is closed or unable.
 pub(crate) fn is_outage(error: &Error) -> bool {
-    matches!(error, Error::Unavailable(_))
+    error.is_retryable()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn dropping_an_instance_lets_go_of_its_backend_in_spite_of_the_callback() {
+    #[tokio::test]
+    async fn dropping_an_instance_lets_go_of_its_backend_in_spite_of_the_callback() {
         let instance = Instance::new("alpha", MemoryBackend::new(), 8);
         let backend = Arc::downgrade(&instance.backend);
         drop(instance);
         assert!(backend.upgrade().is_none());
     }
 
-    #[test]
-    fn everybody_who_watches_the_health_sees_the_cut_and_the_return() {
+    #[tokio::test]
+    async fn everybody_who_watches_the_health_sees_the_cut_and_the_return() {
         let instance = Instance::new("alpha", MemoryBackend::new(), 8);
         let mut health = instance.health();
         assert!(*health.borrow_and_update());
@@ -251,8 +319,8 @@ mod tests {
         assert!(*health.borrow_and_update());
     }
 
-    #[test]
-    fn a_return_that_the_backend_finds_by_itself_is_seen_through_the_callback() {
+    #[tokio::test]
+    async fn a_return_that_the_backend_finds_by_itself_is_seen_through_the_callback() {
         let instance = Instance::new("alpha", MemoryBackend::new(), 8);
         instance.partition().unwrap();
         let mut health = instance.health();
@@ -260,5 +328,26 @@ mod tests {
 
         instance.memory().unwrap().heal();
         assert!(*health.borrow_and_update());
+    }
+
+    #[tokio::test]
+    async fn an_outage_that_nobody_says_anything_of_is_seen() {
+        let instance = Instance::new("alpha", MemoryBackend::new(), 8);
+        let mut health = instance.health();
+        assert!(*health.borrow_and_update());
+        instance.memory().unwrap().partition();
+        let seen = tokio::time::timeout(Duration::from_secs(20), health.changed()).await;
+        seen.expect("it is seen").unwrap();
+        assert!(!*health.borrow_and_update());
+    }
+
+    #[tokio::test]
+    async fn ids_are_unique_also_where_two_instances_have_one_name() {
+        let [here, there] = [(), ()].map(|()| Instance::new("tea", MemoryBackend::new(), 8));
+        let draft = Draft { name: "Ada".into(), text: "hello".into() };
+        let ids: std::collections::HashSet<_> =
+            [&here, &here, &there].map(|instance| instance.sign(draft.clone()).id).into();
+        assert_eq!(ids.len(), 3, "{ids:?}");
+        assert!(ids.iter().all(|id| id.starts_with("tea-")), "{ids:?}");
     }
 }

@@ -7,6 +7,7 @@ mod body;
 mod events;
 mod instance;
 mod message;
+mod metrics;
 mod page;
 mod readers;
 mod refusal;

@@ -57,6 +57,17 @@ function rowOf(id) {
   return document.querySelector(`#messages > [data-id="${CSS.escape(id)}"]`);
 }
 
+// An instance of another process has no link here. Its colour comes from its name, and is none of
+// those that have one.
+function hueOf(name) {
+  const links = [...document.querySelectorAll("nav .instance")];
+  const link = links.find((a) => a.dataset.name === name);
+  if (link) return link.dataset.hue;
+  let sum = 0;
+  for (const character of name) sum = (31 * sum + character.codePointAt(0)) % 1009;
+  return String(Math.min(links.length, 15) + (sum % Math.max(16 - links.length, 1)));
+}
+
 function showMessage(message) {
   if (rowOf(message.id)) return;
   const row = element("li", "message");
@@ -66,8 +77,7 @@ function showMessage(message) {
   const time = element("time", "time", new Date(message.time).toLocaleTimeString([], { timeStyle: "short" }));
   time.dateTime = new Date(message.time).toISOString();
   const from = element("span", "instance", message.instance);
-  const link = [...document.querySelectorAll("nav .instance")].find((a) => a.dataset.name === message.instance);
-  from.dataset.hue = link ? link.dataset.hue : "0";
+  from.dataset.hue = hueOf(message.instance);
   head.append(element("strong", "who", message.name), " ", from, " ", time);
 
   row.append(head, element("p", "body", message.text));
@@ -105,18 +115,24 @@ function showStatus(status) {
   showHealth(status.healthy ? "healthy" : "cut-off", status.healthy ? "healthy" : "cut off");
   $("readers").textContent =
     status.readers === 1 ? "1 reader on this instance" : `${status.readers} readers on this instance`;
-  $("partition").disabled = !status.healthy;
-  $("heal").disabled = status.healthy;
-  if (status.healthy) notice("");
+  enable(status.healthy, !status.healthy);
+  if (status.healthy && live) notice("");
+  else if (status.healthy) notice(`This page gets no messages yet: ${instance} tries to subscribe …`);
   else if (live) notice(`${instance} is cut off from the other instances. What you send now stays here, and what they send now will be missing here.`);
   else notice(`${instance} is cut off from the other instances. This page was opened meanwhile: it shows messages as soon as ${instance} is back.`);
+}
+
+// The two buttons, where the page has them.
+function enable(partition, heal) {
+  if ($("partition")) $("partition").disabled = !partition;
+  if ($("heal")) $("heal").disabled = !heal;
 }
 
 function lost(text) {
   live = false;
   showHealth("lost", "no connection");
   $("readers").textContent = "";
-  $("partition").disabled = $("heal").disabled = true;
+  enable(false, false);
   notice(text);
 }
 
@@ -207,7 +223,7 @@ try {
 } catch { /* then not */ }
 
 for (const action of ["partition", "heal"]) {
-  $(action).addEventListener("click", () => post(`/${action}`).catch(showError));
+  $(action)?.addEventListener("click", () => post(`/${action}`).catch(showError));
 }
 
 $("go").addEventListener("submit", (event) => {

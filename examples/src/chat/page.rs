@@ -13,6 +13,7 @@ use axum::http::header::{
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 
+use crate::instance::Instance;
 use crate::room::Room;
 use crate::server::{Peer, Service};
 
@@ -39,10 +40,24 @@ async fn asset(content_type: &'static str, text: &'static str) -> impl IntoRespo
     )
 }
 
+/// Cuts the instance off and heals it. Only where it can be: an engine's outages are real ones.
+const BUTTONS: &str = r#"<div class="bus" role="group" aria-label="The bus between the instances">
+        <button id="partition" type="button" disabled>Cut {{instance}} off</button>
+        <button id="heal" type="button" disabled>Heal</button>
+      </div>"#;
+
 /// The page of a room on one of the instances.
-pub(crate) fn render(room: &Room, instance: &str, peers: &[Peer]) -> impl IntoResponse + use<> {
-    // None of these can hold anything that means something in HTML: see `Room::new`.
+pub(crate) fn render(
+    room: &Room,
+    instance: &Instance,
+    peers: &[Peer],
+) -> impl IntoResponse + use<> {
+    let buttons = if instance.can_be_cut_off() { BUTTONS } else { "" };
+    let instance = instance.name();
+    // None of these can hold anything that means something in HTML: see `Room::new`, and the
+    // option `--name`.
     let html = include_str!("page.html")
+        .replace("{{buttons}}", buttons)
         .replace("{{room}}", room.topic())
         .replace("{{instance}}", instance)
         .replace("{{instances}}", &links(room, instance, peers));
@@ -53,7 +68,7 @@ pub(crate) fn render(room: &Room, instance: &str, peers: &[Peer]) -> impl IntoRe
 fn links(room: &Room, instance: &str, peers: &[Peer]) -> String {
     let mut links = String::new();
     for (number, Peer { name, url }) in peers.iter().enumerate() {
-        let (marks, arrow) = if *name == instance {
+        let (marks, arrow) = if name == instance {
             ("aria-current=\"page\"", "")
         } else {
             (

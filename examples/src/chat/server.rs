@@ -7,6 +7,7 @@
 //! | `GET /rooms/{room}/events` | server-sent events: `message`, `gap`, `status`, `bye` |
 //! | `POST /rooms/{room}/messages` | 200 if everybody gets it, 202 if only this instance's readers do |
 //! | `GET /health` | 200, or 503 while this instance is cut off |
+//! | `GET /metrics` | the counters of this instance, for Prometheus |
 //! | `POST /partition`, `POST /heal` | cuts this instance off the bus, and puts it back; 501 where the backend cannot |
 //!
 //! Whatever is refused is answered with a status of its own and a sentence, as JSON.
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect};
@@ -27,6 +29,7 @@ use crate::body;
 use crate::events::RoomEvents;
 use crate::instance::{Delivered, Instance};
 use crate::message::Draft;
+use crate::metrics::{self, Metrics};
 use crate::page;
 use crate::refusal::Refusal;
 use crate::room::Room;
@@ -39,13 +42,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub struct Service {
     instance: Arc<Instance>,
     peers: Arc<[Peer]>,
+    metrics: Metrics,
 }
 
 /// The name and address of an instance, for links between the pages.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// What the instance is called.
-    pub name: &'static str,
+    pub name: String,
     /// Where it is, without a path: `http://127.0.0.1:3000`.
     pub url: String,
 }
@@ -54,7 +58,8 @@ impl Service {
     /// The service of one instance; its pages link to all of `peers`.
     #[must_use]
     pub fn new(instance: Arc<Instance>, peers: Arc<[Peer]>) -> Self {
-        Self { instance, peers }
+        let metrics = Metrics::of(Arc::clone(&instance));
+        Self { instance, peers, metrics }
     }
 }
 
@@ -66,6 +71,7 @@ pub fn router(service: Service) -> Router {
         .route("/rooms/{room}/events", get(room_events))
         .route("/rooms/{room}/messages", post(post_message))
         .route("/health", get(health))
+        .route("/metrics", get(metrics))
         .route("/partition", post(partition))
         .route("/heal", post(heal))
         .merge(page::assets())
@@ -76,7 +82,7 @@ pub fn router(service: Service) -> Router {
 }
 
 async fn room_page(State(service): State<Service>, room: Room) -> impl IntoResponse {
-    page::render(&room, service.instance.name(), &service.peers)
+    page::render(&room, &service.instance, &service.peers)
 }
 
 async fn room_events(
@@ -117,6 +123,12 @@ async fn health(State(service): State<Service>) -> impl IntoResponse {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(service.instance.report()))
+}
+
+async fn metrics(State(service): State<Service>) -> Result<impl IntoResponse, Refusal> {
+    let text = service.metrics.text();
+    let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be shown");
+    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text.map_err(failed)?))
 }
 
 async fn partition(State(service): State<Service>) -> Result<impl IntoResponse, Refusal> {

@@ -1,8 +1,9 @@
 //! The chat in a real browser: Chromium, driven through chromedriver.
 //!
 //! Where one of the two is missing, the tests are shown as ignored, by name and reason; with
-//! `REQUIRE_BROWSER=1` they fail instead. The two screenshots of the README are taken on the way:
-//! they go to the target directory, and with `UPDATE_SCREENSHOTS=1` to `docs/images/` as well.
+//! `REQUIRE_BROWSER=1` they fail instead. So is a test whose engine is missing, and
+//! `REQUIRE_ENGINES=1` makes it fail. The screenshots of the documentation are taken on the way: they
+//! go to the target directory, and with `UPDATE_SCREENSHOTS=1` to `docs/images/` as well.
 
 #[cfg(unix)]
 mod driver;
@@ -30,13 +31,18 @@ fn trials() -> Vec<Trial> {
     driver::end_browsers_on_interrupt();
     trials::all()
         .into_iter()
-        .map(|(name, run)| {
-            Trial::ignorable_test(name, move || match driver::Programs::find() {
-                Ok(programs) => {
-                    run(programs);
-                    Ok(Completion::Completed)
+        .map(|(name, engine, run)| {
+            Trial::ignorable_test(name, move || {
+                if let Some(Err(missing)) = engine.map(support::engines::Kind::find) {
+                    return leave_out(&missing, "REQUIRE_ENGINES");
                 }
-                Err(missing) => leave_out(&missing),
+                match driver::Programs::find() {
+                    Ok(programs) => {
+                        run(programs);
+                        Ok(Completion::Completed)
+                    }
+                    Err(missing) => leave_out(&missing, "REQUIRE_BROWSER"),
+                }
             })
         })
         .collect()
@@ -44,12 +50,14 @@ fn trials() -> Vec<Trial> {
 
 #[cfg(not(unix))]
 fn trials() -> Vec<Trial> {
-    vec![Trial::ignorable_test("browser", || leave_out("these tests need a Unix system"))]
+    let reason = "these tests need a Unix system";
+    vec![Trial::ignorable_test("browser", move || leave_out(reason, "REQUIRE_BROWSER"))]
 }
 
-fn leave_out(reason: &str) -> Result<Completion, Failed> {
-    if std::env::var_os("REQUIRE_BROWSER").is_some_and(|value| value == "1") {
-        return Err(format!("{reason}, and REQUIRE_BROWSER=1 is set").into());
+/// Unless a variable insists on the test.
+fn leave_out(reason: &str, insists: &str) -> Result<Completion, Failed> {
+    if std::env::var_os(insists).is_some_and(|value| value == "1") {
+        return Err(format!("{reason}, and {insists}=1 is set").into());
     }
     Ok(Completion::ignored_with(reason))
 }

@@ -8,16 +8,26 @@ use serde_json::json;
 use crate::driver::{Browser, Programs};
 use crate::pages::Page;
 use crate::support::Chat;
+use crate::support::engines::{Engine, Kind};
 
 /// A test: it panics if what it says does not hold.
 pub(crate) type Run = fn(Programs);
 
 macro_rules! all {
-    ($($name:ident),* $(,)?) => {
-        /// Every test, with its name.
-        pub(crate) fn all() -> Vec<(&'static str, Run)> {
-            vec![$((stringify!($name), |programs| run($name(programs)))),*]
+    ($($name:ident $(over $kind:ident)?),* $(,)?) => {
+        /// Every test, with its name, and the engine that it needs.
+        pub(crate) fn all() -> Vec<(&'static str, Option<Kind>, Run)> {
+            vec![$((stringify!($name), kind!($($kind)?), |programs| run($name(programs)))),*]
         }
+    };
+}
+
+macro_rules! kind {
+    () => {
+        None
+    };
+    ($kind:ident) => {
+        Some(Kind::$kind)
     };
 }
 
@@ -31,6 +41,8 @@ all![
     a_lost_server_is_shown_and_found_again,
     every_control_has_a_label,
     ctrl_c_ends_it_within_a_second_with_both_pages_open,
+    a_nats_server_that_is_killed_and_restarted_shows_on_both_pages over Nats,
+    a_redis_server_that_is_killed_and_restarted_shows_on_both_pages over Redis,
 ];
 
 fn run(test: impl Future<Output = ()>) {
@@ -278,5 +290,86 @@ async fn ctrl_c_ends_it_within_a_second_with_both_pages_open(programs: Programs)
     for page in [&first, &second] {
         page.shows("#health", "no connection").await;
         page.shows("#notice", "rying again").await;
+    }
+}
+
+async fn a_nats_server_that_is_killed_and_restarted_shows_on_both_pages(programs: Programs) {
+    an_engine_is_killed_and_restarted(programs, Kind::Nats, "NATS").await;
+}
+
+async fn a_redis_server_that_is_killed_and_restarted_shows_on_both_pages(programs: Programs) {
+    an_engine_is_killed_and_restarted(programs, Kind::Redis, "Redis").await;
+}
+
+/// Two processes on two ports, a page on each, and the engine between them.
+async fn an_engine_is_killed_and_restarted(programs: Programs, kind: Kind, called: &str) {
+    let mut engine = Engine::start(kind).await;
+    let process = async |name| {
+        let options = ["--instances", "1", "--name", name, "--backend", &engine.url()];
+        Chat::start(&options).await
+    };
+    let (chat_1, chat_2) = (process("chat-1").await, process("chat-2").await);
+    let browser = Browser::start(programs).await;
+    let ada = Page::open(&browser, &chat_1.url(0, "/rooms/lobby")).await;
+    let bo = Page::open(&browser, &chat_2.url(0, "/rooms/lobby")).await;
+    let say = async |page: &Page<'_>, text: &str| {
+        page.type_into("#text", text).await;
+        page.click("#send").await;
+        page.message(text).await;
+    };
+    ada.type_into("#name", "Ada").await;
+    bo.type_into("#name", "Bo").await;
+    let first = format!("I am on one process, you are on another, and {called} is in between.");
+    say(&ada, &first).await;
+    assert_eq!(bo.message(&first).await, ["Ada", &first, "chat-1"]);
+    say(&bo, "Then let us see what happens without it.").await;
+    ada.message("Then let us see what happens without it.").await;
+    // There are no buttons: the outage is going to be a real one.
+    for page in [&ada, &bo] {
+        assert_eq!(page.value("document.querySelectorAll('#partition, #heal').length").await, 0);
+    }
+
+    engine.kill();
+    // The pages see it by themselves: nobody has sent anything.
+    for (page, instance) in [(&ada, "chat-1"), (&bo, "chat-2")] {
+        page.shows("#health", "cut off").await;
+        page.shows("#notice", &format!("{instance} is cut off from the other instances")).await;
+    }
+    say(&ada, "Bo? Can you read this?").await;
+    say(&bo, "It is quiet here.").await;
+    for page in [&ada, &bo] {
+        page.until("document.querySelector('.message.own .only-here')").await;
+    }
+    if kind == Kind::Nats {
+        ada.screenshot("chat-outage.png").await;
+    }
+
+    engine.start_again().await;
+    for page in [&ada, &bo] {
+        page.shows("#health", "healthy").await;
+        page.until("document.querySelector('.gap') && document.getElementById('notice').hidden")
+            .await;
+    }
+    say(&ada, "We are back, and nobody had to do anything.").await;
+    bo.message("We are back, and nobody had to do anything.").await;
+    say(&bo, "What I said meanwhile was for my side only. The gap is where it is missing.").await;
+    ada.message("What I said meanwhile was for my side only. The gap is where it is missing.")
+        .await;
+
+    let rows = |meanwhile: &str| {
+        [
+            first.as_str(),
+            "Then let us see what happens without it.",
+            meanwhile,
+            "[messages may be missing here]",
+            "We are back, and nobody had to do anything.",
+            "What I said meanwhile was for my side only. The gap is where it is missing.",
+        ]
+        .map(str::to_owned)
+    };
+    assert_eq!(ada.rows().await, rows("Bo? Can you read this? (only here)"));
+    assert_eq!(bo.rows().await, rows("It is quiet here. (only here)"));
+    if kind == Kind::Nats {
+        ada.screenshot("chat-return.png").await;
     }
 }

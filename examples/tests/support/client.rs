@@ -90,6 +90,12 @@ impl Events {
         (field("name"), field("text"), field("instance"))
     }
 
+    /// The next message's text, or what stands in place of messages that were lost.
+    pub(crate) async fn next_message_or_gap(&mut self) -> String {
+        let (_, data) = self.next_in_room().await;
+        data["text"].as_str().expect("a text").to_owned()
+    }
+
     /// Waits for a status that says `field: value`.
     pub(crate) async fn status(&mut self, field: &str, value: impl Into<Value>) -> Value {
         let value = value.into();
@@ -99,5 +105,19 @@ impl Events {
                 return data;
             }
         }
+    }
+
+    /// Waits until the instance is back on the bus: for the gap and the status that say so, which
+    /// come in any order. Gives the gaps.
+    pub(crate) async fn back_again(&mut self) -> Vec<Value> {
+        let (mut told, mut gaps) = (false, Vec::new());
+        while !told || gaps.is_empty() {
+            match self.next().await.expect("the stream goes on") {
+                (kind, data) if kind == "status" => told |= data["healthy"] == true,
+                (kind, data) if kind == "gap" => gaps.push(data),
+                (kind, data) => panic!("{kind}: {data}"),
+            }
+        }
+        gaps
     }
 }

@@ -4,13 +4,14 @@
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 
 pub(crate) mod client;
+pub(crate) mod engines;
 pub(crate) mod served;
 
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// How long anything may take that should happen at once. Only a failing test waits for so long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -48,7 +49,17 @@ impl Chat {
 
     /// Starts it on a port of one's choice.
     pub(crate) async fn start_on(port: &str, options: &[&str]) -> Self {
-        let mut child = command(&[&["--port", port], options].concat()).spawn().expect("it starts");
+        Self::start_with(port, options, &[]).await
+    }
+
+    /// Starts it with variables in its environment.
+    pub(crate) async fn start_with(
+        port: &str,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut command = command(&[&["--port", port], options].concat());
+        let mut child = command.envs(environment.iter().copied()).spawn().expect("it starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut instances = Vec::new();
         within("the addresses", async {
@@ -81,6 +92,11 @@ impl Chat {
     /// Host and port of instance number `instance`.
     pub(crate) fn address(&self, instance: usize) -> &str {
         self.instances[instance].1.strip_prefix("http://").expect("an address of HTTP")
+    }
+
+    /// What it has complained about so far, line by line; for a test that waits for a line.
+    pub(crate) fn complaints(&mut self) -> Lines<BufReader<ChildStderr>> {
+        BufReader::new(self.child.stderr.take().expect("not taken before")).lines()
     }
 
     /// Sends it a signal.

@@ -17,11 +17,12 @@ pub(crate) struct Served {
 
 impl Served {
     /// Starts it on a free port.
-    pub(crate) async fn over(name: &'static str, backend: impl Backend + 'static) -> Self {
+    pub(crate) async fn over(name: &str, backend: impl Backend + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it has an address"));
         let instance = Arc::new(Instance::over(name, Arc::new(backend), 64));
-        let service = Service::new(instance, Arc::new([Peer { name, url: url.clone() }]));
+        let service =
+            Service::new(instance, Arc::new([Peer { name: name.to_owned(), url: url.clone() }]));
         let server = tokio::spawn(async move {
             axum::serve(listener, router(service)).await.expect("it serves until it is ended");
         });
