@@ -38,7 +38,11 @@ impl<D: Driver> EngineBackend<D> {
     /// # Errors
     /// [`Error::Unavailable`] when the engine cannot be reached or turns the instance away. Later
     /// on, the instance connects again by itself.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub async fn connect(driver: D, options: Options) -> Result<Self> {
+        let options = options.within_reason();
         let names = Names::new(&options.namespace);
         let core = Arc::new(Core::new(options, names));
         let first = connect(&driver, &core, core.next_era()).await.map_err(Error::unavailable)?;

@@ -120,14 +120,6 @@ impl<L: Link> Core<L> {
         Error::unavailable("the connection to the engine is lost")
     }
 
-    /// The error of an operation, where one of the connection was: its end is not the instance's.
-    pub(crate) fn of_instance(&self, error: Error) -> Error {
-        match error {
-            Error::Closed => self.outage(),
-            other => other,
-        }
-    }
-
     /// Everything works, both ways: every topic is live. The order matters: a gap is told when its
     /// topic is live (H5), and the callbacks run last and may use the instance (H3, H4).
     pub(crate) fn go_live(&self, live: Live<L>) {

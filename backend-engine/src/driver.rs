@@ -5,8 +5,9 @@
 //! for every engine, and is this crate's.
 
 use async_trait::async_trait;
-use backend_core::{BoxError, Result};
+use backend_core::{BoxError, Error, Result};
 use bytes::Bytes;
+use futures_util::future::join_all;
 
 use crate::inbox::Inbox;
 use crate::name::EngineName;
@@ -42,13 +43,15 @@ pub trait Link: Send + Sync + 'static {
     /// Asking twice is the same as asking once.
     ///
     /// # Errors
-    /// The engine refuses, or the connection is lost.
+    /// One that is [retryable](Error::is_retryable): not now, or the connection is lost. Any other:
+    /// the engine denies this name, and will. After an outage that ends the topic's streams.
     async fn subscribe(&self, name: &EngineName) -> Result<()>;
 
     /// The end of that. Nothing need be awaited from the engine. An unknown name is `Ok`.
     ///
     /// # Errors
-    /// The connection is lost.
+    /// One that is [retryable](Error::is_retryable): the connection is lost. Any other: the engine
+    /// denies it, and what comes under this name is of no interest.
     async fn unsubscribe(&self, name: &EngineName) -> Result<()>;
 
     /// Returns when everything that was published under this name, and arrived here before a
@@ -64,15 +67,19 @@ pub trait Link: Send + Sync + 'static {
         self.ping().await
     }
 
-    /// Hands over frames, each under its name, in this order. `Ok` for each that the engine, or
-    /// its client's queue, has taken. There is one call at a time.
+    /// Asks for several names at once: what an instance does after an outage, for some hundreds at a
+    /// time. Gives for each name what [`subscribe`](Self::subscribe) would.
     ///
-    /// An error that is [retryable](backend_core::Error::is_retryable) says that the frame may have
-    /// been sent all the same; any other one, that it was not, for certain. Of these,
-    /// [`Error::Closed`](backend_core::Error::Closed) says that the connection had been lost before.
+    /// Unless an engine has something better, they are asked for beside one another.
+    async fn subscribe_all(&self, names: &[EngineName]) -> Vec<Result<()>> {
+        join_all(names.iter().map(|name| self.subscribe(name))).await
+    }
+
+    /// Hands over frames, each under its name, in this order; and says what became of each. There is
+    /// one call at a time.
     ///
     /// Once [`lost`](Self::lost) has returned, this does so soon.
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Result<()>>;
+    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover>;
 
     /// Whether [`try_publish`](Self::try_publish) is worth a try.
     const TAKES_AT_ONCE: bool = false;
@@ -81,8 +88,8 @@ pub trait Link: Send + Sync + 'static {
     /// `None`: it does, and the frame was not handed over.
     ///
     /// For an engine that does not answer. It spares the way through a task. Called under a lock,
-    /// and not while [`publish`](Self::publish) is going on; its errors mean the same.
-    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Result<()>> {
+    /// and not while [`publish`](Self::publish) is going on.
+    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Handover> {
         let _ = (name, frame);
         None
     }
@@ -99,6 +106,19 @@ pub trait Link: Send + Sync + 'static {
 
     /// Sends what was handed over and not yet sent, and disconnects.
     async fn close(&self);
+}
+
+/// What became of a frame that was handed over.
+#[derive(Debug)]
+pub enum Handover {
+    /// The engine, or its client's queue, has taken it.
+    Taken,
+    /// It was not sent, for certain: it was refused, or the connection had been lost before. Its
+    /// number is used again, so nobody misses it.
+    Refused(Error),
+    /// It may have been sent all the same: the connection was lost before the answer. It keeps its
+    /// number; if it has not arrived it is told as missing, as it is.
+    Unknown(Error),
 }
 
 /// A frame on its way to the engine.

@@ -21,6 +21,9 @@
 //! 5. A receiver never moves backwards, not even over an outage of its own. What it missed in that
 //!    is told by one gap (H5), and not counted again: see [`interrupt`](Ledger::interrupt).
 //!
+//! 6. Whoever may publish under a name can forge any number there. What no publisher would come to is
+//!    not believed; against more than that, only the engine's permissions help.
+//!
 //! From this follows: with nothing lost and each connection in order, no gap is ever told, whoever
 //! forgets what. What is told as missing was published, by that origin, to that topic, after
 //! something that was received, and will not be handed out.
@@ -77,7 +80,16 @@ pub enum Verdict {
     Missed(u64),
     /// It, or a later one, was here before. Do not hand it out (clauses D5, O1).
     Old,
+    /// No publisher gets that far, or so far ahead at once: a forged one. Taken for true, it would make
+    /// all that its publisher really sends look old. Do not hand it out.
+    Implausible,
 }
+
+/// Beyond this no number is a publisher's: at a million a second they last for a century.
+const MOST: u64 = 1 << 52;
+
+/// So many are not lost at once: an hour of a million a second.
+const FARTHEST: u64 = 1 << 32;
 
 impl Ledger {
     /// How many publishers to a topic it remembers, unless told otherwise.
@@ -101,6 +113,9 @@ impl Ledger {
     /// that was received and refused later is not missing.
     pub fn observe(&mut self, stamp: &Stamp) -> Verdict {
         let Stamp { origin, epoch, sequence } = *stamp;
+        if epoch > MOST || sequence > MOST {
+            return Verdict::Implausible;
+        }
         let this = Last { epoch, sequence, interruptions: self.interruptions };
         let (last, known) = self.publishers.get_or_insert_with(&origin, |_| this.clone());
         if !known {
@@ -113,6 +128,9 @@ impl Ledger {
         };
         if sequence <= before {
             return Verdict::Old;
+        }
+        if sequence - before > FARTHEST || epoch - last.epoch > FARTHEST {
+            return Verdict::Implausible;
         }
         let interrupted = last.interruptions < self.interruptions;
         *last = this;

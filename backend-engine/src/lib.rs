@@ -39,7 +39,7 @@ mod topics;
 pub mod wire;
 
 pub use backend::EngineBackend;
-pub use driver::{Driver, Link, Outgoing};
+pub use driver::{Driver, Handover, Link, Outgoing};
 pub use inbox::Inbox;
 pub use ledger::{Ledger, Verdict};
 pub use options::Options;

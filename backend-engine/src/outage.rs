@@ -1,11 +1,14 @@
-//! An outage as the log tells it: its beginning with the cause, each new cause on the way, its end.
+//! An outage: when to try again, and what the log tells of it: its beginning with the cause, each new
+//! cause on the way, its end.
 //!
 //! An instance may be without its engine for hours and try twice a second. So an attempt that fails
 //! for the same reason as the one before is told at the level `debug`, and one that fails for another
 //! reason (the server is there again, and takes the password no more) as a warning.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::core::Core;
 use crate::driver::Link;
@@ -15,6 +18,9 @@ use crate::driver::Link;
 pub(crate) struct Outage {
     /// `None` before the first connection works, and while one does.
     begun: Option<Begun>,
+    /// How long to wait before the next attempts. They go on where they were when a connection is
+    /// lost before it is of use.
+    pauses: Option<ExponentialBackoff>,
 }
 
 #[derive(Debug)]
@@ -46,8 +52,22 @@ impl Outage {
         }
     }
 
+    /// How long to wait before the next attempt.
+    pub(crate) fn pause(&mut self, (least, most): (Duration, Duration)) -> Duration {
+        let pauses = self.pauses.get_or_insert_with(|| {
+            ExponentialBuilder::new()
+                .with_min_delay(least)
+                .with_max_delay(most)
+                .with_jitter()
+                .without_max_times()
+                .build()
+        });
+        pauses.next().unwrap_or(most)
+    }
+
     /// Every topic is live.
     pub(crate) fn ends<L: Link>(&mut self, core: &Core<L>) {
+        self.pauses = None;
         let topics = core.users.stats().topics;
         match self.begun.take() {
             None => tracing::info!(namespace = core.options.namespace, "connected to the engine"),

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
-use crate::driver::{Link, Outgoing};
+use crate::driver::{Handover, Link, Outgoing};
 use crate::name::{EngineName, LONGEST};
 use crate::recent::Recent;
 use crate::{Origin, Sequencer, Stamp, wire};
@@ -118,10 +118,7 @@ impl Outbox {
                 Err(error) => return Offered::Done(Err(error)),
             };
             match link.try_publish(&name, frame) {
-                Some(result) => {
-                    press.settle(&name, &stamp, &result);
-                    return Offered::Done(result.map_err(|error| core.of_instance(error)));
-                }
+                Some(handover) => return Offered::Done(press.settle(&name, &stamp, handover)),
                 None => press.sequencer.give_back(&name, &stamp),
             }
         }
@@ -185,13 +182,15 @@ impl<L: Link> Writer<L> {
                 }
             }
         }
-        let results = self.link.publish(frames).await;
+        let handovers = self.link.publish(frames).await;
         // The last one first: a number that was the last can be used again.
-        for ((name, stamp, answer, on_its_way), result) in waiting.into_iter().zip(results).rev() {
-            self.core.press().settle(&name, &stamp, &result);
+        for ((name, stamp, answer, on_its_way), handover) in
+            waiting.into_iter().zip(handovers).rev()
+        {
+            let result = self.core.press().settle(&name, &stamp, handover);
             drop(on_its_way);
             // Who has gone does not want to know.
-            let _ = answer.send(result.map_err(|error| self.core.of_instance(error)));
+            let _ = answer.send(result);
         }
     }
 }
@@ -241,9 +240,14 @@ impl Press {
 
     /// What may have been sent all the same keeps its number: used twice, the second would be taken
     /// for a duplicate.
-    fn settle(&mut self, name: &EngineName, stamp: &Stamp, result: &Result<()>) {
-        if result.as_ref().is_err_and(|error| !error.is_retryable()) {
-            self.sequencer.give_back(name, stamp);
+    fn settle(&mut self, name: &EngineName, stamp: &Stamp, handover: Handover) -> Result<()> {
+        match handover {
+            Handover::Taken => Ok(()),
+            Handover::Refused(error) => {
+                self.sequencer.give_back(name, stamp);
+                Err(error)
+            }
+            Handover::Unknown(error) => Err(error),
         }
     }
 }

@@ -93,6 +93,7 @@ impl<L: Link> Core<L> {
                 Verdict::Next => ready.push(envelope),
                 Verdict::Missed(missed) => return (ready, Stop::Gap(missed, envelope)),
                 Verdict::Old => self.counters.refused(name, &"it, or a later one, was here"),
+                Verdict::Implausible => self.counters.refused(name, &"its number is a forged one"),
             }
         }
         (ready, Stop::End)

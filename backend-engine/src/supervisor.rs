@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::BoxError;
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{MissedTickBehavior, timeout};
 
@@ -25,7 +24,7 @@ use crate::outage::Outage;
 use crate::outbox::Outbox;
 use crate::registry::Held;
 
-/// Topics that are asked for at the same time after an outage.
+/// Topics that are asked for, or given up, at the same time.
 const AT_ONCE: usize = 512;
 
 /// How long a lost connection has to say of each frame whether it took it.
@@ -55,6 +54,8 @@ pub(crate) async fn supervise<D: Driver>(
     core: Arc<Core<D::Link>>,
     first: Connected<D::Link>,
 ) {
+    // However this ends, also with its runtime, nobody is to wait for it (C1).
+    let _ended = Ended(Arc::clone(&core));
     let mut connected = first;
     let mut outage = Outage::default();
     loop {
@@ -81,7 +82,16 @@ pub(crate) async fn supervise<D: Driver>(
         let Some(next) = next else { break };
         connected = next;
     }
-    core.live.send_replace(None);
+}
+
+/// Without its supervisor an instance is closed.
+struct Ended<L: Link>(Arc<Core<L>>);
+
+impl<L: Link> Drop for Ended<L> {
+    fn drop(&mut self) {
+        self.0.end();
+        self.0.live.send_replace(None);
+    }
 }
 
 /// Tries until it works, a little less often each time.
@@ -90,15 +100,8 @@ async fn reconnect<D: Driver>(
     core: &Arc<Core<D::Link>>,
     outage: &mut Outage,
 ) -> Connected<D::Link> {
-    let (least, most) = core.options.backoff;
-    let mut delays = ExponentialBuilder::new()
-        .with_min_delay(least)
-        .with_max_delay(most)
-        .with_jitter()
-        .without_max_times()
-        .build();
     loop {
-        tokio::time::sleep(delays.next().unwrap_or(most)).await;
+        tokio::time::sleep(outage.pause(core.options.backoff)).await;
         let era = core.next_era();
         match connect(driver, core, era).await {
             Ok(connected) => return connected,
@@ -117,58 +120,73 @@ async fn carry<L: Link>(
     let Connected { link, era } = connected;
     let patience = core.options.operation_timeout;
     core.registry.start_again();
-    let back = timeout(patience, bring_back(core, &*link));
     tokio::select! {
-        back = back => back??,
+        back = bring_back(core, &*link, patience) => back?,
         why = link.lost() => return Err(why),
     }
     outage.ends(core);
     core.go_live(Live { link: Arc::clone(&link), era, outbox });
     tokio::select! {
         why = link.lost() => Err(why),
-        why = outlive_pings(&*link, core.options.ping_interval, patience) => Err(why),
+        why = outlive_pings(&*link, core.options.ping_interval) => Err(why),
         why = give_up_released(core, &*link, patience) => Err(why),
     }
 }
 
-async fn bring_back<L: Link>(core: &Core<L>, link: &L) -> Result<(), BoxError> {
-    let topics = stream::iter(core.users.topics().into_iter().map(Ok::<_, BoxError>));
-    topics
-        .try_for_each_concurrent(AT_ONCE, |topic| async move {
-            let mut held = core.registry.enter(&topic).await;
-            // Unsubscribed meanwhile: it stays so (H7).
-            if core.users.is_subscribed(&topic) {
-                *held = Held::Perhaps;
-                let name = core.names.name(&topic);
-                core.topics.listen(&name, &topic);
-                match link.subscribe(&name).await {
-                    Ok(()) => *held = Held::Yes,
-                    Err(error) if error.is_retryable() => return Err(error.into()),
-                    // The engine was reached, and denies this topic now. Its streams end, for they
-                    // will get nothing more; the others go on.
-                    Err(error) => {
-                        tracing::error!(%topic, %error, "the engine gives this topic no more");
-                        let _ = core.users.unsubscribe(&topic);
-                    }
-                }
+/// Subscribes to everything again, some hundreds at a time: however many there are, none of these
+/// steps takes longer than an operation may.
+async fn bring_back<L: Link>(core: &Core<L>, link: &L, patience: Duration) -> Result<(), BoxError> {
+    for topics in core.users.topics().chunks(AT_ONCE) {
+        timeout(patience, bring_some_back(core, link, topics)).await??;
+    }
+    timeout(patience, link.ping()).await??;
+    Ok(())
+}
+
+async fn bring_some_back<L: Link>(
+    core: &Core<L>,
+    link: &L,
+    topics: &[Arc<str>],
+) -> Result<(), BoxError> {
+    let (mut names, mut entered) = (Vec::new(), Vec::new());
+    for topic in topics {
+        let mut held = core.registry.enter(topic).await;
+        // Unsubscribed meanwhile: it stays so (H7).
+        if core.users.is_subscribed(topic) {
+            *held = Held::Perhaps;
+            let name = core.names.name(topic);
+            core.topics.listen(&name, topic);
+            names.push(name);
+            entered.push((topic, held));
+        }
+    }
+    let subscribed = link.subscribe_all(&names).await;
+    for ((topic, mut held), subscribed) in entered.into_iter().zip(subscribed) {
+        match subscribed {
+            Ok(()) => *held = Held::Yes,
+            Err(error) if error.is_retryable() => return Err(error.into()),
+            // The engine was reached, and denies this topic now. Its streams end, for they will get
+            // nothing more; the others go on.
+            Err(error) => {
+                tracing::error!(%topic, %error, "the engine gives this topic no more");
+                let _ = core.users.unsubscribe(topic);
             }
-            Ok(())
-        })
-        .await?;
-    link.ping().await?;
+        }
+    }
     Ok(())
 }
 
 /// Pings; returns when one is not answered.
-async fn outlive_pings<L: Link>(link: &L, every: Duration, patience: Duration) -> BoxError {
+async fn outlive_pings<L: Link>(link: &L, every: Duration) -> BoxError {
+    let patience = every.saturating_mul(2);
     let mut interval = tokio::time::interval(every);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        match timeout(patience.min(every * 2), link.ping()).await {
+        match timeout(patience, link.ping()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return error.into(),
-            Err(_) => return format!("no answer to a ping within {:?}", every * 2).into(),
+            Err(_) => return format!("no answer to a ping within {patience:?}").into(),
         }
     }
 }
@@ -185,8 +203,15 @@ async fn give_up_released<L: Link>(core: &Core<L>, link: &L, patience: Duration)
             }
             if *held != Held::No {
                 *held = Held::Perhaps;
-                timeout(patience, link.unsubscribe(&core.names.name(&topic))).await??;
-                *held = Held::No;
+                match timeout(patience, link.unsubscribe(&core.names.name(&topic))).await? {
+                    Ok(()) => *held = Held::No,
+                    Err(error) if error.is_retryable() => return Err(error.into()),
+                    // It goes on to send what is dropped here, and nothing else has come to harm.
+                    Err(error) => {
+                        tracing::warn!(%topic, %error, "the engine does not end a subscription");
+                        return Ok(());
+                    }
+                }
             }
             core.topics.forget(&core.names.name(&topic));
             core.registry.forget(&topic, held);

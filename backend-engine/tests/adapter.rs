@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use backend_core::{Backend, BoxError, Error, Result};
 use backend_engine::name::EngineName;
-use backend_engine::{Driver, EngineBackend, Inbox, Link, Options, Outgoing};
+use backend_engine::{Driver, EngineBackend, Handover, Inbox, Link, Options, Outgoing};
 use backend_testkit::{Claims, Cluster, Faults, Harness, Probe, async_trait};
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -50,8 +50,11 @@ impl Driver for SwitchboardDriver {
     }
 }
 
-fn lost(_: switchboard::Disconnected) -> Error {
-    Error::Closed
+fn handover(sent: Result<(), switchboard::Disconnected>) -> Handover {
+    match sent {
+        Ok(()) => Handover::Taken,
+        Err(error) => Handover::Refused(Error::unavailable(error)),
+    }
 }
 
 #[async_trait]
@@ -69,15 +72,15 @@ impl Link for SwitchboardLink {
         self.line.leave(name.as_str()).map_err(Error::unavailable)
     }
 
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Result<()>> {
-        let send = |Outgoing { name, frame }| self.line.send(name.as_str(), frame).map_err(lost);
+    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {
+        let send = |Outgoing { name, frame }| handover(self.line.send(name.as_str(), frame));
         frames.into_iter().map(send).collect()
     }
 
     const TAKES_AT_ONCE: bool = true;
 
-    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Result<()>> {
-        Some(self.line.send(name.as_str(), frame).map_err(lost))
+    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Handover> {
+        Some(handover(self.line.send(name.as_str(), frame)))
     }
 
     async fn ping(&self) -> Result<()> {

@@ -271,7 +271,7 @@ fn strangers_do_not_make_a_ledger_grow() {
     let (mut sequencer, mut ledger) = (Sequencer::new(origin(0)), Ledger::new());
     for number in 1..=100_000_u128 {
         let origin = Origin::from_bytes(number.to_be_bytes());
-        let stamp = Stamp { origin, epoch: 0, sequence: u64::MAX };
+        let stamp = Stamp { origin, epoch: 0, sequence: 1 };
         assert_eq!(ledger.observe(&stamp), Verdict::Next);
         if number % 100 == 0 {
             let lost = sequencer.take(&topic);
@@ -306,4 +306,20 @@ fn what_is_not_its_own_or_not_in_use_is_not_taken_back() {
     sequencer.give_back(&topic, &Stamp { epoch: stamp.epoch + 1, ..stamp });
     sequencer.give_back(&topic, &Stamp { sequence: stamp.sequence + 1, ..stamp });
     assert_eq!(sequencer.take(&topic).sequence, 2);
+}
+
+#[test]
+fn what_no_publisher_comes_to_is_not_believed() {
+    let [topic] = topics();
+    let (mut sequencer, mut ledger) = (Sequencer::new(origin(0)), Ledger::new());
+    let first = sequencer.take(&topic);
+    let far = 1 << 40;
+    for stamp in [Stamp { sequence: u64::MAX, ..first }, Stamp { epoch: u64::MAX, ..first }] {
+        assert_eq!(ledger.observe(&stamp), Verdict::Implausible, "of an unknown publisher");
+    }
+    assert_eq!(ledger.observe(&first), Verdict::Next);
+    for stamp in [Stamp { sequence: far, ..first }, Stamp { epoch: far, ..first }] {
+        assert_eq!(ledger.observe(&stamp), Verdict::Implausible, "so far ahead");
+    }
+    assert_eq!(ledger.observe(&sequencer.take(&topic)), Verdict::Next, "as if nothing had been");
 }

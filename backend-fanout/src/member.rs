@@ -268,7 +268,8 @@ impl Ledger {
         };
         tally.gaps += 1;
         match gap.missed {
-            Some(missed) => tally.missed = tally.missed.saturating_add(missed),
+            // It wraps, as the difference does: what lies between two ledgers stays exact.
+            Some(missed) => tally.missed = tally.missed.wrapping_add(missed),
             None => tally.of_unknown_size += 1,
         }
     }
@@ -291,6 +292,6 @@ impl Tally {
             return None;
         }
         let known = self.of_unknown_size == told.of_unknown_size;
-        Some(Gap::new(cause, known.then(|| self.missed - told.missed)))
+        Some(Gap::new(cause, known.then(|| self.missed.wrapping_sub(told.missed))))
     }
 }

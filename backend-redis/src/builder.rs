@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use backend_core::Result;
+use backend_engine::name::Names;
 use backend_engine::wire::Format;
 use backend_engine::{EngineBackend, Options};
 
@@ -181,7 +182,7 @@ impl Builder {
     /// 2 seconds unless set.
     ///
     /// A connection that breaks is noticed at once. One that falls silent is noticed after one
-    /// interval, and then two more, or the operation timeout where that is shorter.
+    /// interval, and then two more.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.options.ping_interval = interval;
         self
@@ -229,6 +230,7 @@ impl Builder {
             client_name: self.client_name,
             tls: self.tls,
             max_frame: self.max_frame,
+            probe: Names::new(&self.options.namespace).internal("redis"),
             operation_timeout: self.options.operation_timeout,
             last: AtomicUsize::new(0),
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backend_core::BoxError;
+use backend_engine::name::EngineName;
 use backend_engine::{Driver, Inbox};
 use redis::{ProtocolVersion, RedisConnectionInfo};
 use tokio::net::TcpStream;
@@ -23,6 +24,7 @@ pub(crate) struct RedisDriver {
     pub(crate) client_name: Option<String>,
     pub(crate) tls: Tls,
     pub(crate) max_frame: usize,
+    pub(crate) probe: EngineName,
     pub(crate) operation_timeout: Duration,
     /// The server that was connected to last, which is tried first.
     pub(crate) last: AtomicUsize,
@@ -61,12 +63,12 @@ impl RedisDriver {
         // A publish waits for its answer: it must not wait to be sent.
         socket.set_nodelay(true)?;
         let introduction = self.introduction();
-        let name = self.client_name.as_deref();
+        let (name, probe) = (self.client_name.as_deref(), self.probe.clone());
         if server.tls {
             let socket = self.tls.connect(&server.host, socket).await?;
-            RedisLink::start(socket, &introduction, name, self.max_frame, inbox).await
+            RedisLink::start(socket, &introduction, name, self.max_frame, probe, inbox).await
         } else {
-            RedisLink::start(socket, &introduction, name, self.max_frame, inbox).await
+            RedisLink::start(socket, &introduction, name, self.max_frame, probe, inbox).await
         }
     }
 

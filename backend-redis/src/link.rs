@@ -7,11 +7,12 @@
 use async_trait::async_trait;
 use backend_core::{BoxError, Error, Result};
 use backend_engine::name::EngineName;
-use backend_engine::{Inbox, Link, Outgoing};
+use backend_engine::{Handover, Inbox, Link, Outgoing};
+use futures_util::future::join;
 use redis::aio::{MultiplexedConnection, SendError};
 use redis::{
-    AsyncConnectionConfig, ErrorKind, Pipeline, PushInfo, PushKind, RedisConnectionInfo,
-    RedisError, Value,
+    AsyncConnectionConfig, Pipeline, PushInfo, PushKind, RedisConnectionInfo, RedisError, Value,
+    cmd,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub(crate) struct RedisLink {
     task: AbortOnDropHandle<()>,
     lost: CancellationToken,
     max_frame: usize,
+    /// Where something is published to see whether that works. Nobody listens.
+    probe: EngineName,
 }
 
 impl RedisLink {
@@ -41,6 +44,7 @@ impl RedisLink {
         introduction: &RedisConnectionInfo,
         client_name: Option<&str>,
         max_frame: usize,
+        probe: EngineName,
         inbox: Inbox,
     ) -> Result<Self, BoxError>
     where
@@ -63,12 +67,12 @@ impl RedisLink {
             let _ended = ended;
             task.await;
         }));
-        let link = Self { connection, task, lost, max_frame };
+        let link = Self { connection, task, lost, max_frame, probe };
         hello(link.connection.clone(), client_name).await.map_err(|unfit| unfit.to_string())?;
         Ok(link)
     }
 
-    async fn send(&self, frames: &[Outgoing]) -> Vec<Result<()>> {
+    async fn send(&self, frames: &[Outgoing]) -> Vec<Handover> {
         let mut pipeline = Pipeline::with_capacity(frames.len());
         for Outgoing { name, frame } in frames {
             pipeline.cmd("PUBLISH").arg(name.as_str()).arg(&frame[..]);
@@ -79,10 +83,8 @@ impl RedisLink {
             Ok(replies) if replies.len() == frames.len() => {
                 replies.into_iter().map(published).collect()
             }
-            Ok(_) => {
-                frames.iter().map(|_| Err(Error::unavailable("answers are missing"))).collect()
-            }
-            Err(error) => frames.iter().map(|_| Err(failed(&error))).collect(),
+            Ok(_) => unknown(frames, "answers are missing"),
+            Err(error) => unknown(frames, &error.to_string()),
         }
     }
 }
@@ -102,20 +104,29 @@ fn receive(inbox: &Inbox, PushInfo { kind, data }: PushInfo) {
     }
 }
 
+fn unknown(frames: &[Outgoing], why: &str) -> Vec<Handover> {
+    let unknown = |_| Handover::Unknown(Error::unavailable(why.to_owned()));
+    frames.iter().map(unknown).collect()
+}
+
 /// What a reply to PUBLISH says.
-fn published(reply: Value) -> Result<()> {
+fn published(reply: Value) -> Handover {
     match reply {
         // To how many connections: of this server only, and some may be this one.
-        Value::Int(_) => Ok(()),
-        Value::ServerError(error) => Err(failed(&error.into())),
-        other => Err(Error::backend(format!("an answer to PUBLISH that is none: {other:?}"))),
+        Value::Int(_) => Handover::Taken,
+        Value::ServerError(error) => Handover::Refused(failed(&error.into())),
+        other => {
+            let what = format!("an answer to PUBLISH that is none: {other:?}");
+            Handover::Unknown(Error::unavailable(what))
+        }
     }
 }
 
-/// What became of a command: refused by the server, or perhaps carried out and perhaps not.
+/// What an error means: the server denies this, or it cannot do it now (a script runs, data are being
+/// loaded, the cluster votes, …), or the connection is lost.
 fn failed(error: &RedisError) -> Error {
-    match error.kind() {
-        ErrorKind::Server(_) | ErrorKind::Extension => Error::backend(error.to_string()),
+    match error.code() {
+        Some("NOPERM" | "ERR") => Error::backend(error.to_string()),
         _ => Error::unavailable(error.to_string()),
     }
 }
@@ -134,14 +145,14 @@ impl Link for RedisLink {
         self.connection.clone().unsubscribe(name.as_str()).await.map_err(|error| failed(&error))
     }
 
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Result<()>> {
+    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {
         let mut results = Vec::with_capacity(frames.len());
         let mut rest = &frames[..];
         while !rest.is_empty() {
             let (chunk, behind) = rest.split_at(chunk(rest));
             if self.lost.is_cancelled() {
-                // For certain, these were not sent.
-                results.extend(rest.iter().map(|_| Err(Error::Closed)));
+                let refused = |_| Handover::Refused(Error::unavailable("the connection is lost"));
+                results.extend(rest.iter().map(refused));
                 break;
             }
             results.extend(self.send(chunk).await);
@@ -151,9 +162,19 @@ impl Link for RedisLink {
     }
 
     async fn ping(&self) -> Result<()> {
-        hello(self.connection.clone(), None)
-            .await
-            .map_err(|unfit| Error::unavailable(unfit.to_string()))
+        // A server that is busy with a script answers HELLO, and publishes nothing.
+        let mut connection = self.connection.clone();
+        let published = async {
+            let mut publish = cmd("PUBLISH");
+            publish.arg(self.probe.as_str()).arg("").exec_async(&mut connection).await
+        };
+        let (greeted, published) = join(hello(self.connection.clone(), None), published).await;
+        greeted.map_err(|unfit| Error::unavailable(unfit.to_string()))?;
+        match published.map_err(|error| failed(&error)) {
+            Err(error) if error.is_retryable() => Err(error),
+            // Who may not publish there may publish elsewhere.
+            _ => Ok(()),
+        }
     }
 
     async fn lost(&self) -> BoxError {
