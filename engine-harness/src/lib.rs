@@ -3,10 +3,11 @@
 //!
 //! A [`Server`] is a process of the test's own. It listens on a loopback port that was free, is used
 //! when it answers in its own protocol, and ends with the test, however that ends. A [`Proxy`]
-//! stands between it and one client, and forwards, cuts, or falls silent. An [`Account`] holds what
-//! was sent against what has arrived.
+//! stands between it and one client, and forwards, at once or late, cuts, or falls silent. An
+//! [`Account`] holds what was sent against what has arrived.
 
 mod account;
+mod delay;
 mod proxy;
 mod server;
 
