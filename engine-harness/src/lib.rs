@@ -8,6 +8,7 @@
 
 mod account;
 mod delay;
+mod guard;
 mod proxy;
 mod server;
 
