@@ -8,11 +8,10 @@ use support::Nats;
 use support::harness::OnServers;
 
 fn main() -> ExitCode {
-    if !support::can_run() {
-        return ExitCode::SUCCESS;
+    if let Some(left_out) = engine_harness::left_out("nats-cluster", "nats-server") {
+        return left_out;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
     let cluster = runtime.block_on(Nats::start_cluster()).expect("the servers start");
-    let servers = cluster.iter().map(Nats::address).collect();
-    backend_testkit::run(OnServers { name: "nats-cluster", servers })
+    backend_testkit::run(OnServers::new("nats-cluster", cluster.each_ref().map(Nats::address)))
 }

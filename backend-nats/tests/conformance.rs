@@ -8,10 +8,10 @@ use support::Nats;
 use support::harness::OnServers;
 
 fn main() -> ExitCode {
-    if !support::can_run() {
-        return ExitCode::SUCCESS;
+    if let Some(left_out) = engine_harness::left_out("nats", "nats-server") {
+        return left_out;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
     let nats = runtime.block_on(Nats::start()).expect("the server starts");
-    backend_testkit::run(OnServers { name: "nats", servers: vec![nats.address()] })
+    backend_testkit::run(OnServers::new("nats", [nats.address()]))
 }

@@ -8,11 +8,10 @@ use support::Redis;
 use support::harness::OnServer;
 
 fn main() -> ExitCode {
-    if !support::can_run() {
-        return ExitCode::SUCCESS;
+    if let Some(left_out) = engine_harness::left_out("redis", "redis-server") {
+        return left_out;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
     let redis = runtime.block_on(Redis::start()).expect("the server starts");
-    let server = redis.server.address;
-    backend_testkit::run(OnServer { name: "redis", server, besides: Vec::new() })
+    backend_testkit::run(OnServer::new("redis", redis.server.address))
 }

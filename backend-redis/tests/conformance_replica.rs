@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use support::harness::OnServer;
 
 fn main() -> ExitCode {
-    if !support::can_run() {
-        return ExitCode::SUCCESS;
+    if let Some(left_out) = engine_harness::left_out("redis-replica", "redis-server") {
+        return left_out;
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
     let (master, replica) = runtime.block_on(support::pair()).expect("the servers start");
-    let (server, besides) = (master.server.address, vec![replica.server.address]);
-    backend_testkit::run(OnServer { name: "redis_replica", server, besides })
+    let harness = OnServer::new("redis-replica", master.server.address);
+    backend_testkit::run(harness.besides(replica.server.address))
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +11,8 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::delay;
 
 /// What the wire does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,14 @@ impl Proxy {
     /// # Errors
     /// No port could be opened.
     pub async fn to(target: SocketAddr) -> io::Result<Self> {
+        Self::with_delay(target, Duration::ZERO).await
+    }
+
+    /// The same, and whatever it carries arrives so much later, in each direction and in order.
+    ///
+    /// # Errors
+    /// No port could be opened.
+    pub async fn with_delay(target: SocketAddr, delay: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let wire = watch::Sender::new(Wire::Whole);
@@ -47,7 +58,7 @@ impl Proxy {
         let stop = CancellationToken::new();
         let accept = accept(
             listener,
-            target,
+            (target, delay),
             wire.clone(),
             connections.clone(),
             carrying.clone(),
@@ -72,7 +83,7 @@ impl Proxy {
 
 async fn accept(
     listener: TcpListener,
-    target: SocketAddr,
+    (target, delay): (SocketAddr, Duration),
     wire: watch::Sender<Wire>,
     connections: TaskTracker,
     carrying: TaskTracker,
@@ -81,14 +92,14 @@ async fn accept(
     while let Ok((socket, _)) = listener.accept().await {
         // In this order: a change that this connection does not know of waits for it.
         let carries = carrying.token();
-        let connection = connection(socket, target, wire.subscribe(), carries);
+        let connection = connection(socket, (target, delay), wire.subscribe(), carries);
         connections.spawn(stop.clone().run_until_cancelled_owned(connection));
     }
 }
 
 async fn connection(
     mut near: TcpStream,
-    target: SocketAddr,
+    (target, delay): (SocketAddr, Duration),
     mut wire: watch::Receiver<Wire>,
     carries: TaskTrackerToken,
 ) {
@@ -96,7 +107,10 @@ async fn connection(
         let mut far = TcpStream::connect(target).await?;
         near.set_nodelay(true)?;
         far.set_nodelay(true)?;
-        copy_bidirectional(&mut near, &mut far).await
+        if delay.is_zero() {
+            return copy_bidirectional(&mut near, &mut far).await.map(|_| ());
+        }
+        delay::carry(&mut near, &mut far, delay).await
     });
     let mut now = *wire.borrow_and_update();
     if now == Wire::Whole {

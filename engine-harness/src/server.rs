@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::guard::Guard;
+
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -22,22 +24,31 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// A running server with a folder of its own. It is killed, and its folder removed, when this is
-/// dropped.
+/// dropped, and also when the process of the test ends without that, by Ctrl-C or `kill -9`.
 #[derive(Debug)]
 pub struct Server {
     process: Option<Child>,
-    program: String,
+    guard: Guard,
+    program: PathBuf,
     arguments: Vec<String>,
     /// Where it listens.
     pub address: SocketAddr,
     folder: TempDir,
 }
 
+/// Where Debian has servers, which not everybody has on the path.
+const SERVERS: [&str; 2] = ["/usr/local/sbin", "/usr/sbin"];
+
 /// Whether a program can be started here.
 #[must_use]
 pub fn is_installed(program: &str) -> bool {
+    find(program).is_some()
+}
+
+fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    let folders = std::env::split_paths(&path).chain(SERVERS.map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
 /// Where ports for servers are looked for: below those that systems give out by themselves. One of
@@ -80,12 +91,15 @@ impl Server {
     where
         F: Future<Output = bool>,
     {
+        let not_found = || io::Error::new(io::ErrorKind::NotFound, format!("no {program}"));
+        let path = find(program).ok_or_else(not_found)?;
         let mut last = io::Error::other("not tried");
         for _ in 0..5 {
             let (port, folder) = (free_port()?, TempDir::new()?);
             let mut server = Self {
                 process: None,
-                program: program.to_owned(),
+                guard: Guard::of(folder.path())?,
+                program: path.clone(),
                 arguments: arguments(port, folder.path()),
                 address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
                 folder,
@@ -111,13 +125,14 @@ impl Server {
         let mut command = Command::new(&self.program);
         command.args(self.arguments.iter().map(OsStr::new)).current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.process = Some(command.spawn()?);
+        let process = self.process.insert(command.spawn()?);
+        self.guard.watch(process)?;
         let since = Instant::now();
         while since.elapsed() < PATIENCE {
             if let Some(Ok(Some(status))) = self.process.as_mut().map(Child::try_wait) {
                 return Err(io::Error::other(format!(
                     "{} has ended with {status}: {}",
-                    self.program,
+                    self.program.display(),
                     self.log()
                 )));
             }
@@ -129,13 +144,15 @@ impl Server {
             // Nothing tells when a port is listened on.
             sleep(AGAIN).await;
         }
-        Err(io::Error::other(format!("{} does not answer: {}", self.program, self.log())))
+        let program = self.program.display();
+        Err(io::Error::other(format!("{program} does not answer: {}", self.log())))
     }
 
     /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
+            let _ = self.guard.forget();
             let _ = process.wait();
         }
     }

@@ -25,19 +25,24 @@ pub(crate) fn programs(
         writeln!(out, "         Install it with what your system has for that.\n")?;
         return Ok(());
     };
-    let commands = apt(&packages, system::is_root(), io::stdin().is_terminal());
+    let services: Vec<_> = missing.iter().filter_map(|program| program.service).collect();
+    let services = if system::has_systemd() { &services[..] } else { &[] };
+    let plan = apt(&packages, services, system::is_root(), io::stdin().is_terminal());
     if !may_install {
         writeln!(out, "         Not installed, as you asked. These commands would:")?;
-        for command in commands {
+        for command in plan.commands() {
             writeln!(out, "           {command}")?;
         }
         return writeln!(out);
     }
     writeln!(out, "         Installing it now; --no-install leaves that out.\n")?;
     let mut installed = Ok(());
-    for command in commands {
-        // Old lists of packages are often good enough: only the last command's end counts.
-        installed = show_and_run(&command, folder, out)?;
+    for (index, command) in plan.commands().enumerate() {
+        // Old lists of packages are often good enough: only the end of this one counts.
+        let ended = show_and_run(command, folder, out)?;
+        if index == plan.before.len() {
+            installed = ended;
+        }
     }
     if let Err(reason) = installed {
         writeln!(out, "\n{YELLOW}Not installed{YELLOW:#}  apt-get failed: {reason}.")?;
@@ -74,43 +79,89 @@ fn show_and_run(command: &Command, folder: &Path, out: &mut impl Write) -> io::R
     run::run(command, folder, out)
 }
 
-/// The commands that install `packages` without asking anything but, perhaps, for a password.
-fn apt(packages: &[&str], is_root: bool, is_terminal: bool) -> [Command; 2] {
-    const NO_QUESTIONS: &str = "DEBIAN_FRONTEND=noninteractive";
-    let base = match (is_root, is_terminal) {
-        (true, _) => Command::new("env", &[NO_QUESTIONS, "apt-get"]),
-        (false, true) => Command::new("sudo", &["env", NO_QUESTIONS, "apt-get"]),
-        // With nobody there to type a password, sudo should fail and not wait.
-        (false, false) => Command::new("sudo", &["-n", "env", NO_QUESTIONS, "apt-get"]),
+/// Commands that install something.
+struct Plan {
+    before: Vec<Command>,
+    install: Command,
+    after: Vec<Command>,
+}
+
+impl Plan {
+    fn commands(&self) -> impl Iterator<Item = &Command> {
+        self.before.iter().chain([&self.install]).chain(&self.after)
+    }
+}
+
+/// Installs `packages` without asking anything but, perhaps, for a password, and without starting
+/// their `services`: tests want the programs, and nobody asked for servers on this machine's ports.
+fn apt(packages: &[&str], services: &[&str], is_root: bool, is_terminal: bool) -> Plan {
+    let command = |words: &[&str], further: &[&str]| {
+        let rights: &[&str] = match (is_root, is_terminal) {
+            (true, _) => &[],
+            (false, true) => &["sudo"],
+            // With nobody there to type a password, sudo should fail and not wait.
+            (false, false) => &["sudo", "-n"],
+        };
+        let words = [rights, words, further].concat();
+        Command::new(words[0], &words[1..])
     };
-    let install = ["install", "-y", "--no-install-recommends"].iter().chain(packages);
-    let install = install.fold(base.clone(), |command, argument| command.with_argument(*argument));
-    [base.with_argument("update"), install]
+    let apt_get = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
+    let mut plan = Plan {
+        before: vec![command(&apt_get, &["update"])],
+        install: command(
+            &[&apt_get[..], &["install", "-y", "--no-install-recommends"]].concat(),
+            packages,
+        ),
+        after: Vec::new(),
+    };
+    if !services.is_empty() {
+        plan.before.push(command(&["systemctl", "mask", "--runtime"], services));
+        // In this order: what is masked cannot be disabled.
+        plan.after.push(command(&["systemctl", "unmask", "--runtime"], services));
+        plan.after.push(command(&["systemctl", "disable"], services));
+    }
+    plan
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines(is_root: bool, is_terminal: bool) -> [String; 2] {
-        apt(&["chromium", "chromium-driver"], is_root, is_terminal).map(|c| c.to_string())
+    fn lines(services: &[&str], is_root: bool, is_terminal: bool) -> Vec<String> {
+        let plan = apt(&["chromium", "chromium-driver"], services, is_root, is_terminal);
+        plan.commands().map(ToString::to_string).collect()
     }
+
+    const UPDATE: &str = "env DEBIAN_FRONTEND=noninteractive apt-get update";
+    const INSTALL: &str = "env DEBIAN_FRONTEND=noninteractive apt-get install -y \
+                           --no-install-recommends chromium chromium-driver";
 
     #[test]
     fn root_installs_without_sudo() {
-        let [update, install] = lines(true, true);
-        assert_eq!(update, "env DEBIAN_FRONTEND=noninteractive apt-get update");
-        assert_eq!(
-            install,
-            "env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-             chromium chromium-driver"
-        );
+        assert_eq!(lines(&[], true, true), [UPDATE, INSTALL]);
+    }
+
+    #[test]
+    fn services_are_not_started_now_and_not_later() {
+        let expected = [
+            UPDATE,
+            "systemctl mask --runtime a.service b.service",
+            INSTALL,
+            "systemctl unmask --runtime a.service b.service",
+            "systemctl disable a.service b.service",
+        ];
+        assert_eq!(lines(&["a.service", "b.service"], true, true), expected);
     }
 
     #[test]
     fn others_use_sudo_which_asks_only_where_somebody_can_answer() {
-        assert!(lines(false, true).iter().all(|line| line.starts_with("sudo env DEBIAN_")));
-        assert!(lines(false, false).iter().all(|line| line.starts_with("sudo -n env DEBIAN_")));
+        let services = ["a.service"];
+        for (is_terminal, start) in [(true, "sudo "), (false, "sudo -n ")] {
+            let with_sudo = lines(&services, false, is_terminal);
+            let expected = lines(&services, true, is_terminal);
+            let expected: Vec<_> = expected.iter().map(|line| format!("{start}{line}")).collect();
+            assert_eq!(with_sudo, expected);
+        }
     }
 
     fn told(system: System, may_install: bool) -> String {
@@ -133,7 +184,7 @@ mod tests {
         let text = told(System::Ubuntu, false);
         assert!(text.contains("Not installed, as you asked."), "{text}");
         let install = "apt-get install -y --no-install-recommends \
-                       chromium-browser chromium-chromedriver\n";
+                       chromium-browser chromium-chromedriver nats-server redis-server\n";
         assert!(text.contains(install), "{text}");
     }
 }

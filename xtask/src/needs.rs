@@ -10,16 +10,21 @@ use crate::system::System;
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) name: &'static str,
-    /// The names that its binary goes by; the first that answers `--version` is it.
+    /// The names that its binary goes by; the first that answers `--version` is it. Servers are
+    /// where the path of most people does not lead.
     pub(crate) binaries: &'static [&'static str],
     /// Its package on Debian.
     pub(crate) debian: &'static str,
     /// Its package on Ubuntu.
     pub(crate) ubuntu: &'static str,
+    /// The service that its package would start, now and whenever the machine starts.
+    pub(crate) service: Option<&'static str>,
     /// The tests that are left out without it.
     pub(crate) tests: &'static str,
     /// The step that these tests are in.
     pub(crate) step: &'static str,
+    /// The steps that are left out as a whole without it.
+    pub(crate) whole_steps: &'static [&'static str],
     /// The variable that forbids these tests to leave themselves out.
     pub(crate) required_by: &'static str,
 }
@@ -31,8 +36,10 @@ pub(crate) const PROGRAMS: &[Program] = &[
         binaries: &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
         debian: "chromium",
         ubuntu: "chromium-browser",
+        service: None,
         tests: "the browser tests of the chat example",
         step: "test",
+        whole_steps: &[],
         required_by: "REQUIRE_BROWSER",
     },
     Program {
@@ -40,13 +47,42 @@ pub(crate) const PROGRAMS: &[Program] = &[
         binaries: &["chromedriver"],
         debian: "chromium-driver",
         ubuntu: "chromium-chromedriver",
+        service: None,
         tests: "the browser tests of the chat example",
         step: "test",
+        whole_steps: &[],
         required_by: "REQUIRE_BROWSER",
+    },
+    Program {
+        name: "nats-server",
+        binaries: &["nats-server", "/usr/local/sbin/nats-server", "/usr/sbin/nats-server"],
+        debian: "nats-server",
+        ubuntu: "nats-server",
+        service: Some("nats-server.service"),
+        tests: "the tests over NATS",
+        step: "test",
+        whole_steps: &["matrix"],
+        required_by: "REQUIRE_ENGINES",
+    },
+    Program {
+        name: "redis-server",
+        binaries: &["redis-server", "/usr/local/sbin/redis-server", "/usr/sbin/redis-server"],
+        debian: "redis-server",
+        ubuntu: "redis-server",
+        service: Some("redis-server.service"),
+        tests: "the tests over Redis",
+        step: "test",
+        whole_steps: &["matrix"],
+        required_by: "REQUIRE_ENGINES",
     },
 ];
 
 impl Program {
+    /// Every step that has a use for it.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.step).chain(self.whole_steps.iter().copied())
+    }
+
     /// Its package on `system`, where that is known.
     pub(crate) fn package(&self, system: System) -> Option<&'static str> {
         match system {
@@ -126,15 +162,18 @@ mod tests {
 
     #[test]
     fn tests_are_required_only_where_all_they_need_is_there() {
-        assert_eq!(required(PROGRAMS, false, |_| true), ["REQUIRE_BROWSER"]);
-        assert!(required(PROGRAMS, false, |_| false).is_empty());
-        assert!(required(PROGRAMS, false, |program| program.name == "Chromium").is_empty());
-        assert!(required(PROGRAMS, false, |program| program.name == "ChromeDriver").is_empty());
+        let with =
+            |names: &[&str]| required(PROGRAMS, false, |program| names.contains(&program.name));
+        assert_eq!(required(PROGRAMS, false, |_| true), ["REQUIRE_BROWSER", "REQUIRE_ENGINES"]);
+        assert!(with(&[]).is_empty());
+        assert!(with(&["Chromium"]).is_empty() && with(&["ChromeDriver"]).is_empty());
+        assert!(with(&["nats-server"]).is_empty() && with(&["redis-server"]).is_empty());
+        assert_eq!(with(&["nats-server", "redis-server", "Chromium"]), ["REQUIRE_ENGINES"]);
     }
 
     #[test]
     fn in_ci_every_test_is_required() {
-        assert_eq!(required(PROGRAMS, true, |_| false), ["REQUIRE_BROWSER"]);
+        assert_eq!(required(PROGRAMS, true, |_| false), ["REQUIRE_BROWSER", "REQUIRE_ENGINES"]);
     }
 
     #[test]
@@ -146,7 +185,7 @@ mod tests {
 
     #[test]
     fn every_need_names_a_step_that_exists() {
-        let programs = PROGRAMS.iter().map(|program| program.step);
+        let programs = PROGRAMS.iter().flat_map(Program::steps);
         let components = COMPONENTS.iter().flat_map(|component| component.steps.iter().copied());
         for step in programs.chain(components) {
             assert!(steps::names().any(|name| name == step), "{step}");

@@ -136,16 +136,24 @@ fn test(required: &[&str]) -> Command {
     required.iter().fold(command, |command, variable| command.with_environment(variable, "1"))
 }
 
-/// The packages with a conformance suite, and the backends that their reports are named after.
-const BACKENDS: [(&str, &str); 2] = [("backend-memory", "memory"), ("custom-backend", "custom")];
+/// The columns of the table, each with the package and the test that say what is in it. The report
+/// of a test goes by the name of the column.
+const BACKENDS: [(&str, &str, &str); 6] = [
+    ("memory", "backend-memory", "conformance"),
+    ("nats", "backend-nats", "conformance"),
+    ("nats-cluster", "backend-nats", "cluster"),
+    ("redis", "backend-redis", "conformance"),
+    ("redis-replica", "backend-redis", "conformance_replica"),
+    ("custom", "custom-backend", "conformance"),
+];
 
 /// Runs the suites once more, for their reports, and puts these into the README. On CI, where
 /// nobody would commit it, a table that has changed is an error.
 fn matrix(target: &Path) -> Vec<Command> {
     let folder = target.join("conformance");
     let reports = folder.to_string_lossy();
-    let tests = BACKENDS.iter().map(|(package, _)| {
-        Command::cargo(&["test", "--quiet", "--package", package, "--test", "conformance"])
+    let tests = BACKENDS.iter().map(|(_, package, test)| {
+        Command::cargo(&["test", "--quiet", "--package", package, "--test", test])
             .with_environment("BACKEND_TESTKIT_REPORTS", &reports)
     });
     let mut table = Command::cargo(&[
@@ -162,7 +170,7 @@ fn matrix(target: &Path) -> Vec<Command> {
     if system::is_ci() {
         table = table.with_argument("--check");
     }
-    for (_, backend) in BACKENDS {
+    for (backend, ..) in BACKENDS {
         let report = folder.join(format!("{backend}.json"));
         table = table.with_argument(report.to_string_lossy());
     }

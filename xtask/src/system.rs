@@ -1,6 +1,7 @@
 //! What kind of machine this is.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// An operating system, as far as it matters for installing something.
@@ -42,6 +43,12 @@ pub(crate) fn is_ci() -> bool {
 
 fn means_ci(value: Option<&str>) -> bool {
     !matches!(value, None | Some("" | "0" | "false"))
+}
+
+/// Whether systemd runs here, which starts the services that packages bring.
+pub(crate) fn has_systemd() -> bool {
+    // What `man sd_booted` says to look at.
+    Path::new("/run/systemd/system").is_dir()
 }
 
 /// Whether this process may install packages without asking for more rights.

@@ -51,10 +51,9 @@ pub(crate) fn test(options: &Options, folder: &Path, out: &mut impl Write) -> io
     let required = needs::required(needs::PROGRAMS, is_ci, is_there);
     let mut reports = Vec::new();
     for step in wanted_steps(options, folder, &required) {
-        let lacks = missing_components.iter().find(|missing| missing.steps.contains(&step.name));
-        reports.push(match lacks {
+        reports.push(match lack(step.name, &missing_components, &missing) {
             None => run_step(&step, folder, out)?,
-            Some(component) => StepReport::not_run(&step, left_out(component, is_ci)),
+            Some(reason) => StepReport::not_run(&step, left_out(reason, is_ci)),
         });
     }
     report::summary(&reports, out)
@@ -88,8 +87,10 @@ fn provide_programs(
     folder: &Path,
     out: &mut impl Write,
 ) -> io::Result<Vec<&'static Program>> {
-    let wanted: Vec<_> =
-        needs::PROGRAMS.iter().filter(|program| options.wants(program.step)).collect();
+    let wanted: Vec<_> = needs::PROGRAMS
+        .iter()
+        .filter(|program| program.steps().any(|step| options.wants(step)))
+        .collect();
     for program in wanted.iter().filter(|program| program.is_installed()) {
         writeln!(out, "Found    {}, for {}.", program.name, program.tests)?;
     }
@@ -127,10 +128,21 @@ fn provide_components(
     Ok(missing)
 }
 
-/// What becomes of a step whose part of the toolchain is missing.
-fn left_out(component: &Component, is_ci: bool) -> Outcome {
-    let reason =
-        format!("{0} is not installed; with rustup: `rustup component add {0}`", component.name);
+/// Why a step cannot be run with all this missing, if it cannot.
+fn lack(step: &str, components: &[&Component], programs: &[&Program]) -> Option<String> {
+    let component = components.iter().find(|component| component.steps.contains(&step));
+    let component = component.map(|component| {
+        format!("{0} is not installed; with rustup: `rustup component add {0}`", component.name)
+    });
+    let programs = programs.iter().filter(|program| program.whole_steps.contains(&step));
+    let programs: Vec<_> = programs.map(|program| program.name).collect();
+    component.or_else(|| {
+        (!programs.is_empty()).then(|| format!("not installed: {}", programs.join(", ")))
+    })
+}
+
+/// What becomes of a step that cannot be run.
+fn left_out(reason: String, is_ci: bool) -> Outcome {
     if is_ci { Outcome::Failed(reason) } else { Outcome::Skipped(reason) }
 }
 
@@ -174,10 +186,32 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_part_of_the_toolchain_is_a_failure_only_in_ci() {
-        let [component, ..] = needs::COMPONENTS else { panic!("no component") };
-        assert!(matches!(left_out(component, true), Outcome::Failed(_)));
-        assert!(matches!(left_out(component, false), Outcome::Skipped(_)));
+    fn a_step_that_cannot_be_run_is_a_failure_only_in_ci() {
+        assert!(matches!(left_out("a reason".into(), true), Outcome::Failed(_)));
+        assert!(matches!(left_out("a reason".into(), false), Outcome::Skipped(_)));
+    }
+
+    #[test]
+    fn a_step_is_left_out_for_what_it_needs_as_a_whole() {
+        let components: Vec<_> = needs::COMPONENTS.iter().collect();
+        let programs: Vec<_> = needs::PROGRAMS.iter().collect();
+        let reason = |step| lack(step, &components, &programs);
+        assert!(reason("format").is_some_and(|reason| reason.contains("component add rustfmt")));
+        // A table without these columns would be a lie.
+        assert_eq!(reason("matrix").as_deref(), Some("not installed: nats-server, redis-server"));
+        // Its tests leave themselves out, one by one.
+        assert_eq!(reason("test"), None);
+        assert_eq!(lack("matrix", &[], &[]), None);
+    }
+
+    #[test]
+    fn what_the_matrix_needs_is_looked_for_when_it_alone_is_wanted() {
+        let only = vec!["matrix".into()];
+        let options = Options { no_install: true, only, list: false };
+        let mut out = Vec::new();
+        provide_programs(&options, Path::new("."), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("redis-server") && !text.contains("Chromium"), "{text}");
     }
 
     #[test]

@@ -20,8 +20,20 @@ const CAPACITY: usize = 64;
 
 /// Instances on these servers, in turn.
 pub struct OnServers {
-    pub name: &'static str,
-    pub servers: Vec<Address>,
+    name: &'static str,
+    servers: Vec<Address>,
+    delay: Duration,
+}
+
+impl OnServers {
+    pub fn new(name: &'static str, servers: impl Into<Vec<Address>>) -> Self {
+        Self { name, servers: servers.into(), delay: Duration::ZERO }
+    }
+
+    /// The same, at the end of wires on which everything takes so long, each way.
+    pub fn with_delay(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
 }
 
 /// Where a server listens, and where it can be asked what it holds.
@@ -54,7 +66,7 @@ impl Harness for OnServers {
         let (mut wires, mut names, mut backends) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..instances {
             let address = self.servers[index % self.servers.len()];
-            let wire = Proxy::to(address.server).await?;
+            let wire = Proxy::with_delay(address.server, self.delay).await?;
             let name = format!("{namespace} {index}");
             let backend = NatsBackend::builder()
                 .servers(format!("nats://{}", wire.address))

@@ -17,10 +17,27 @@ const CAPACITY: usize = 64;
 
 /// Instances of a cluster, each with a wire of its own to the server.
 pub struct OnServer {
-    pub name: &'static str,
-    pub server: SocketAddr,
-    /// Others that each instance may try to connect to, in vain.
-    pub besides: Vec<SocketAddr>,
+    name: &'static str,
+    server: SocketAddr,
+    besides: Vec<SocketAddr>,
+    delay: Duration,
+}
+
+impl OnServer {
+    pub fn new(name: &'static str, server: SocketAddr) -> Self {
+        Self { name, server, besides: Vec::new(), delay: Duration::ZERO }
+    }
+
+    /// The same, with another server that each instance tries to connect to first, in vain.
+    pub fn besides(mut self, other: SocketAddr) -> Self {
+        self.besides.push(other);
+        self
+    }
+
+    /// The same, at the end of wires on which everything takes so long, each way.
+    pub fn with_delay(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
 }
 
 #[async_trait]
@@ -47,7 +64,7 @@ impl Harness for OnServer {
         let namespace = Uuid::new_v4().to_string();
         let (mut wires, mut names, mut backends) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..instances {
-            let wire = Proxy::to(self.server).await?;
+            let wire = Proxy::with_delay(self.server, self.delay).await?;
             let name = format!("{namespace}/{index}");
             let servers = self.besides.iter().chain([&wire.address]);
             let urls: Vec<_> = servers.map(|address| format!("redis://{address}")).collect();
