@@ -1,18 +1,12 @@
-//! The whole suite, over a cluster of three servers: linked instances are on different ones.
+//! The whole suite over a cluster of three servers: linked instances are on different ones.
 
 mod support;
 
 use std::process::ExitCode;
 
 use support::Nats;
-use support::harness::OnServers;
+use support::harness::conform;
 
 fn main() -> ExitCode {
-    if !support::can_run() {
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
-    let cluster = runtime.block_on(Nats::start_cluster()).expect("the servers start");
-    let servers = cluster.iter().map(Nats::address).collect();
-    backend_testkit::run(OnServers { name: "nats-cluster", servers })
+    conform(async || Ok(Nats::start_cluster().await?.into()), "nats-cluster")
 }

@@ -1,17 +1,12 @@
-//! The whole suite, over a server of its own.
+//! The whole suite over a server of its own, each instance behind a wire that can be cut.
 
 mod support;
 
 use std::process::ExitCode;
 
 use support::Nats;
-use support::harness::OnServers;
+use support::harness::conform;
 
 fn main() -> ExitCode {
-    if !support::can_run() {
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
-    let nats = runtime.block_on(Nats::start()).expect("the server starts");
-    backend_testkit::run(OnServers { name: "nats", servers: vec![nats.address()] })
+    conform(async || Ok(vec![Nats::start().await?]), "nats")
 }

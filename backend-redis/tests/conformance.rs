@@ -5,14 +5,8 @@ mod support;
 use std::process::ExitCode;
 
 use support::Redis;
-use support::harness::OnServer;
+use support::harness::{Servers, conform};
 
 fn main() -> ExitCode {
-    if !support::can_run() {
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
-    let redis = runtime.block_on(Redis::start()).expect("the server starts");
-    let server = redis.server.address;
-    backend_testkit::run(OnServer { name: "redis", server, besides: Vec::new() })
+    conform(async || Ok(Servers { master: Redis::start().await?, besides: Vec::new() }), "redis")
 }

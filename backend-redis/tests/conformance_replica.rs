@@ -4,14 +4,12 @@ mod support;
 
 use std::process::ExitCode;
 
-use support::harness::OnServer;
+use support::harness::{Servers, conform};
 
 fn main() -> ExitCode {
-    if !support::can_run() {
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
-    let (master, replica) = runtime.block_on(support::pair()).expect("the servers start");
-    let (server, besides) = (master.server.address, vec![replica.server.address]);
-    backend_testkit::run(OnServer { name: "redis_replica", server, besides })
+    let start = async || {
+        let (master, replica) = support::pair().await?;
+        Ok(Servers { master, besides: vec![replica] })
+    };
+    conform(start, "redis_replica")
 }

@@ -2,26 +2,42 @@
 //! cut.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::Backend;
 use backend_nats::NatsBackend;
-use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait};
-use engine_harness::{Proxy, Wire};
+use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait, checks};
+use engine_harness::{Proxy, Wire, leave_out};
 use uuid::Uuid;
 
-use super::subjects;
+use super::{Nats, PROGRAM, subjects};
 
 /// What the server takes unless told otherwise is 1 MiB; names and numbers need some of it.
 const MAX_DATA: usize = 1024 * 1024 - 1024;
 
 const CAPACITY: usize = 64;
 
+/// Runs the whole suite over the servers that are started, if it can be.
+pub fn conform(
+    start: impl AsyncFnOnce() -> engine_harness::Result<Vec<Nats>>,
+    name: &'static str,
+) -> ExitCode {
+    let names = checks().map(|check| format!("{name}::{}", check.name()));
+    if let Some(ignored) = leave_out(PROGRAM, names) {
+        return ignored;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
+    let running = runtime.block_on(start()).expect("the servers start");
+    let servers = running.iter().map(Nats::address).collect();
+    backend_testkit::run(OnServers { name, servers })
+}
+
 /// Instances on these servers, in turn.
-pub struct OnServers {
-    pub name: &'static str,
-    pub servers: Vec<Address>,
+struct OnServers {
+    name: &'static str,
+    servers: Vec<Address>,
 }
 
 /// Where a server listens, and where it can be asked what it holds.

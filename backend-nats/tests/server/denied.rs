@@ -1,11 +1,18 @@
 //! What a server denies is an error of the call that it denies, and of no other.
 
-mod support;
-
 use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
 use backend_nats::NatsBackend;
+use engine_harness::Result;
+use engine_harness::wait::expect;
 
-use support::{Nats, Result, next_data};
+use crate::support::Nats;
+
+engine_harness::tests![
+    a_denied_call_fails_and_nothing_else_does,
+    many_denials_at_once_are_each_seen,
+    who_is_turned_away_is_told_without_the_password,
+    who_may_not_use_the_namespace_is_not_connected,
+];
 
 /// `guest` may do everything in the namespace `chat`, but for two topics.
 const CONFIGURATION: &str = r#"
@@ -41,11 +48,7 @@ fn is_denied(error: &Error) -> bool {
     matches!(error, Error::Backend(why) if why.to_string().contains("ermissions"))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_denied_call_fails_and_nothing_else_does() -> Result {
-    if !support::can_run() {
-        return Ok(());
-    }
     let nats = Nats::start_configured(CONFIGURATION).await?;
     let admin = connect(&nats, "admin:s3cret").await?;
     let guest = connect(&nats, "guest:p%40ss%3Aw%2Frd").await?;
@@ -65,7 +68,7 @@ async fn a_denied_call_fails_and_nothing_else_does() -> Result {
         assert!(is_denied(&news.unwrap_err()), "round {round}");
         other?;
         order?;
-        assert_eq!(next_data(&mut orders).await?, format!("orders {round}"));
+        expect(&mut orders, &format!("orders {round}")).await?;
     }
     assert!(guest.is_healthy());
     // Nothing that was denied has used a number: there is no gap.
@@ -74,11 +77,7 @@ async fn a_denied_call_fails_and_nothing_else_does() -> Result {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_denials_at_once_are_each_seen() -> Result {
-    if !support::can_run() {
-        return Ok(());
-    }
     let nats = Nats::start_configured(CONFIGURATION).await?;
     let listed = connect(&nats, "listed:listed").await?;
     let topics: Vec<_> = (0..1_000).map(|number| format!("topic {number}")).collect();
@@ -98,11 +97,7 @@ async fn many_denials_at_once_are_each_seen() -> Result {
     Ok(())
 }
 
-#[tokio::test]
 async fn who_is_turned_away_is_told_without_the_password() -> Result {
-    if !support::can_run() {
-        return Ok(());
-    }
     let nats = Nats::start_configured(CONFIGURATION).await?;
     let error = connect(&nats, "guest:wr0ng-s3cret").await.unwrap_err();
     assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
@@ -116,11 +111,7 @@ async fn who_is_turned_away_is_told_without_the_password() -> Result {
 }
 
 /// Without its own subjects, the adapter could promise nothing.
-#[tokio::test]
 async fn who_may_not_use_the_namespace_is_not_connected() -> Result {
-    if !support::can_run() {
-        return Ok(());
-    }
     let nats = Nats::start_configured(CONFIGURATION).await?;
     let url = format!("nats://listed:listed@{}", nats.server.address);
     let error = NatsBackend::builder().servers(url).namespace("other").connect().await.unwrap_err();
