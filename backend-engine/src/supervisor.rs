@@ -28,6 +28,9 @@ use crate::registry::Held;
 /// Topics that are asked for at the same time after an outage.
 const AT_ONCE: usize = 512;
 
+/// Nobody waits longer for a server; jitter on the longest of all durations would be a panic.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long a lost connection has to say of each frame whether it took it.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -91,6 +94,7 @@ async fn reconnect<D: Driver>(
     outage: &mut Outage,
 ) -> Connected<D::Link> {
     let (least, most) = core.options.backoff;
+    let (least, most) = (least.min(A_DAY), most.min(A_DAY));
     let mut delays = ExponentialBuilder::new()
         .with_min_delay(least)
         .with_max_delay(most)
@@ -161,14 +165,17 @@ async fn bring_back<L: Link>(core: &Core<L>, link: &L) -> Result<(), BoxError> {
 
 /// Pings; returns when one is not answered.
 async fn outlive_pings<L: Link>(link: &L, every: Duration, patience: Duration) -> BoxError {
+    // None at all would be a panic.
+    let every = every.max(Duration::from_millis(1));
+    let patience = patience.min(every.saturating_mul(2));
     let mut interval = tokio::time::interval(every);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        match timeout(patience.min(every * 2), link.ping()).await {
+        match timeout(patience, link.ping()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return error.into(),
-            Err(_) => return format!("no answer to a ping within {:?}", every * 2).into(),
+            Err(_) => return format!("no answer to a ping within {patience:?}").into(),
         }
     }
 }
