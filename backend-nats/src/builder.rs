@@ -1,7 +1,6 @@
 //! Options.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
@@ -9,7 +8,6 @@ use backend_core::{Error, Result};
 use backend_engine::name::Names;
 use backend_engine::wire::Format;
 use backend_engine::{EngineBackend, Options};
-
 use uuid::Uuid;
 
 use crate::NatsBackend;
@@ -43,6 +41,7 @@ pub struct Builder {
     client_name: Option<String>,
     require_tls: bool,
     roots: Vec<PathBuf>,
+    client_certificate: Option<(PathBuf, PathBuf)>,
     options: Options,
 }
 
@@ -73,6 +72,7 @@ impl Builder {
             client_name: None,
             require_tls: false,
             roots: Vec::new(),
+            client_certificate: None,
             options,
         }
     }
@@ -136,6 +136,9 @@ impl Builder {
 
     /// Insists on an encrypted connection, for all servers. A server that insists on it gets one
     /// anyway.
+    ///
+    /// Where other crates of the program bring rustls a second provider of cryptography, the program
+    /// has to choose one first, with rustls's `CryptoProvider::install_default`.
     pub fn require_tls(mut self) -> Self {
         self.require_tls = true;
         self
@@ -145,6 +148,19 @@ impl Builder {
     /// has to be encrypted then. The file is read at every connection.
     pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
         self.roots.push(file.into());
+        self.require_tls = true;
+        self
+    }
+
+    /// Shows this certificate to a server that asks for one (`verify` in its configuration): PEM files
+    /// with the certificate chain and its private key. The connection has to be encrypted then. The
+    /// files are read at every connection.
+    pub fn client_certificate(
+        mut self,
+        chain: impl Into<PathBuf>,
+        private_key: impl Into<PathBuf>,
+    ) -> Self {
+        self.client_certificate = Some((chain.into(), private_key.into()));
         self.require_tls = true;
         self
     }
@@ -213,10 +229,11 @@ impl Builder {
             client_name: self.client_name,
             require_tls: self.require_tls,
             roots: self.roots,
+            client_certificate: self.client_certificate,
             subjects: Subjects::new(&Names::new(&self.options.namespace)),
             instance: Uuid::new_v4().into_bytes(),
-            denials: Arc::default(),
-            ping_interval: self.options.ping_interval,
+            // None at all would be a panic.
+            ping_interval: self.options.ping_interval.max(Duration::from_millis(1)),
             operation_timeout: self.options.operation_timeout,
         };
         Ok(NatsBackend::over(EngineBackend::connect(driver, self.options).await?))

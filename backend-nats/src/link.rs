@@ -100,9 +100,6 @@ impl NatsLink {
             fences: tokio::sync::Mutex::default(),
             _readers: readers.map(AbortOnDropHandle::new),
         };
-        if link.client.server_info().auth_required {
-            link.events.expect_denials();
-        }
         link.round_trip().await?;
         link.ask_all().await?;
         link.peers.are_known(link.patience).await;
@@ -148,13 +145,14 @@ impl NatsLink {
         Ok(())
     }
 
-    /// Sends something for the server to refuse. Its number, if there may be denials at all.
+    /// Sends something for the server to refuse. Its number, unless the server is known not to.
     ///
     /// The client hands on the errors of the server in a task of its own, later than what arrives
     /// behind them. So a mark that is back does not mean that a denial was heard of. This error is
-    /// behind it, and when it has been heard of, so has the denial.
+    /// behind it, and when it has been heard of, so has the denial. A server that asks for no
+    /// credentials may deny, too (`no_auth_user`), and does not say so before.
     async fn fence(&self) -> Result<Option<u64>> {
-        if !self.events.may_tell_of_denials() {
+        if !self.events.are_refusals_expected() {
             return Ok(None);
         }
         let mut fences = self.fences.lock().await;
@@ -168,9 +166,7 @@ impl NatsLink {
     async fn hear_errors(&self, fence: Option<u64>) {
         match fence {
             Some(fence) if timeout(self.patience, self.events.refusals(fence)).await.is_err() => {
-                // It is unlike the servers that are known.
-                tracing::warn!("the server does not refuse a subject that is none");
-                self.events.expect_no_refusals();
+                self.events.miss_refusal(fence);
             }
             Some(_) => {}
             // Almost always, that task has its turn now.
@@ -200,7 +196,9 @@ impl NatsLink {
     /// The task of a topic, which is started where there is none.
     fn topic(&self, name: &EngineName) -> Orders {
         let mut topics = self.topics();
-        if let Some(topic) = topics.get(name).filter(|topic| !topic.has_ended()) {
+        // Who asked for one before may have gone without seeing that the server denied it.
+        let is_granted = self.events.rights.may_subscribe(name.as_str());
+        if let Some(topic) = topics.get(name).filter(|topic| is_granted && !topic.has_ended()) {
             return topic.orders();
         }
         let topic = Forward::start(self.client.clone(), name.clone(), self.inbox.clone());
