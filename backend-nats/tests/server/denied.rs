@@ -1,17 +1,25 @@
 //! What a server denies is an error of the call that it denies, and of no other.
 
-use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
+use std::time::Duration;
+
+use backend_core::{Backend, Error, Event, HealthAwareBackend, MessageEnvelope, Subscription};
 use backend_nats::NatsBackend;
 use engine_harness::Result;
-use engine_harness::wait::expect;
+use engine_harness::wait::{PATIENCE, expect, expect_outage, recoveries, recovery, until};
+use tokio::time::timeout;
 
-use crate::support::Nats;
+use crate::support::{Nats, quick};
 
 engine_harness::tests![
     a_denied_call_fails_and_nothing_else_does,
     many_denials_at_once_are_each_seen,
     who_is_turned_away_is_told_without_the_password,
     who_may_not_use_the_namespace_is_not_connected,
+    who_goes_away_while_being_denied_is_denied_again,
+    a_server_without_passwords_denies_as_well,
+    what_is_denied_after_a_restart_ends_its_streams_alone,
+    what_is_denied_after_a_reload_is_noticed,
+    a_changed_password_is_an_outage_until_it_is_right_again,
 ];
 
 /// `guest` may do everything in the namespace `chat`, but for two topics.
@@ -117,4 +125,144 @@ async fn who_may_not_use_the_namespace_is_not_connected() -> Result {
     let error = NatsBackend::builder().servers(url).namespace("other").connect().await.unwrap_err();
     assert!(error.to_string().contains("other.~~nats."), "{error}");
     Ok(())
+}
+
+async fn who_goes_away_while_being_denied_is_denied_again() -> Result {
+    let nats = Nats::start_configured(CONFIGURATION).await?;
+    let guest = connect(&nats, "guest:p%40ss%3Aw%2Frd").await?;
+    for round in 0..300 {
+        // It is asked for, and whoever asked has gone before there was an answer.
+        let patience = Duration::from_micros(round * 10);
+        drop(timeout(patience, guest.subscribe("secret")).await);
+        let again = guest.subscribe("secret").await;
+        assert!(again.as_ref().is_err_and(is_denied), "{again:?} in round {round}");
+    }
+    assert!(guest.is_healthy());
+    Ok(())
+}
+
+async fn a_server_without_passwords_denies_as_well() -> Result {
+    let nats = Nats::start_configured(
+        r#"
+        no_auth_user: anybody
+        authorization {
+            users = [{
+                user: anybody
+                password: "s3cret"
+                permissions: {
+                    publish: { allow: ["chat.>"], deny: ["chat.news"] }
+                    subscribe: { allow: ["chat.>"], deny: ["chat.secret"] }
+                }
+            }]
+        }
+        "#,
+    )
+    .await?;
+    for _ in 0..50 {
+        let anybody = quick(nats.url()).namespace("chat").connect().await?;
+        let (secret, news) = tokio::join!(
+            anybody.subscribe("secret"),
+            anybody.publish(MessageEnvelope::new("news", ""))
+        );
+        assert!(secret.as_ref().is_err_and(is_denied), "{secret:?}");
+        assert!(news.as_ref().is_err_and(is_denied), "{news:?}");
+        anybody.close().await?;
+    }
+    Ok(())
+}
+
+/// All in the namespace but this topic.
+fn without(topic: &str) -> String {
+    format!(
+        r#"
+        authorization {{
+            users = [
+                {{ user: admin, password: "s3cret" }}
+                {{
+                    user: guest
+                    password: "s3cret"
+                    permissions: {{
+                        publish: {{ allow: ["chat.>"], deny: ["chat.{topic}"] }}
+                        subscribe: {{ allow: ["chat.>"], deny: ["chat.{topic}"] }}
+                    }}
+                }}
+            ]
+        }}
+        "#
+    )
+}
+
+async fn hurried(nats: &Nats, credentials: &str) -> Result<NatsBackend> {
+    let url = format!("nats://{credentials}@{}", nats.server.address);
+    Ok(quick(url).namespace("chat").connect().await?)
+}
+
+async fn what_is_denied_after_a_restart_ends_its_streams_alone() -> Result {
+    let mut nats = Nats::start_configured(&without("nothing")).await?;
+    let admin = hurried(&nats, "admin:s3cret").await?;
+    let guest = hurried(&nats, "guest:s3cret").await?;
+    let mut again = (recoveries(&admin), recoveries(&guest));
+    let mut orders = guest.subscribe("orders").await?;
+    let mut news = guest.subscribe("news").await?;
+    guest.publish(MessageEnvelope::new("news", "before")).await?;
+    nats.server.kill();
+    nats.configure(&without("news"))?;
+    nats.start_again().await?;
+    recovery(&mut again.0).await?;
+    recovery(&mut again.1).await?;
+    expect_outage(&mut orders).await?;
+    ended(&mut news).await?;
+    let refused = guest.publish(MessageEnvelope::new("news", "after")).await;
+    assert!(refused.as_ref().is_err_and(is_denied), "{refused:?}");
+    admin.publish(MessageEnvelope::new("orders", "after")).await?;
+    expect(&mut orders, "after").await
+}
+
+/// Nothing comes any more, but for a gap perhaps.
+async fn ended(stream: &mut Subscription) -> Result {
+    while let Some(event) = timeout(PATIENCE, stream.recv()).await? {
+        assert!(matches!(event, Event::Gap(_)), "{event:?}");
+    }
+    Ok(())
+}
+
+async fn what_is_denied_after_a_reload_is_noticed() -> Result {
+    let nats = Nats::start_configured(&without("nothing")).await?;
+    let admin = hurried(&nats, "admin:s3cret").await?;
+    let guest = hurried(&nats, "guest:s3cret").await?;
+    let mut again = recoveries(&guest);
+    let mut orders = guest.subscribe("orders").await?;
+    let mut news = guest.subscribe("news").await?;
+    guest.publish(MessageEnvelope::new("news", "before")).await?;
+    nats.reload(&without("news")).await?;
+    recovery(&mut again).await?;
+    ended(&mut news).await?;
+    let refused = guest.publish(MessageEnvelope::new("news", "after")).await;
+    assert!(refused.as_ref().is_err_and(is_denied), "{refused:?}");
+    expect_outage(&mut orders).await?;
+    admin.publish(MessageEnvelope::new("orders", "after")).await?;
+    expect(&mut orders, "after").await
+}
+
+async fn a_changed_password_is_an_outage_until_it_is_right_again() -> Result {
+    let mut nats = Nats::start_configured(&without("nothing")).await?;
+    let guest = hurried(&nats, "guest:s3cret").await?;
+    let mut again = recoveries(&guest);
+    let mut orders = guest.subscribe("orders").await?;
+    nats.server.kill();
+    nats.configure(&without("nothing").replace("s3cret", "another"))?;
+    nats.start_again().await?;
+    // It tries, more than once.
+    until("turned away", || nats.server.log().matches("authentication error").count() > 3).await?;
+    assert!(!guest.is_healthy());
+    let refused = guest.publish(MessageEnvelope::new("orders", "")).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    nats.server.kill();
+    nats.configure(&without("nothing"))?;
+    nats.start_again().await?;
+    recovery(&mut again).await?;
+    expect_outage(&mut orders).await?;
+    let admin = hurried(&nats, "admin:s3cret").await?;
+    admin.publish(MessageEnvelope::new("orders", "after")).await?;
+    expect(&mut orders, "after").await
 }

@@ -4,11 +4,30 @@
 mod support;
 
 mod denied;
+mod limits;
+mod outages;
+mod ready;
 mod restart;
+mod secrets;
+mod several;
+mod strangers;
+mod tls;
+mod topics;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let tests = [denied::tests(), restart::tests()];
+    let tests = [
+        denied::tests(),
+        limits::tests(),
+        outages::tests(),
+        ready::tests(),
+        restart::tests(),
+        secrets::tests(),
+        several::tests(),
+        strangers::tests(),
+        tls::tests(),
+        topics::tests(),
+    ];
     engine_harness::run(support::PROGRAM, tests.into_iter().flatten())
 }

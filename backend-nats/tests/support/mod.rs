@@ -3,21 +3,25 @@
 // Each test binary uses its part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod garbage;
 pub mod harness;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use backend_nats::{Builder, NatsBackend};
-use engine_harness::wait::until_it_says;
-use engine_harness::{Result, Server, free_port};
+use engine_harness::wait::{until, until_it_says};
+use engine_harness::{Proxy, Result, Server, free_port};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use harness::Address;
 
 pub const PROGRAM: &str = "nats-server";
+
+const CONFIGURATION: &str = "nats.conf";
 
 /// A server and the port on which it can be asked what it holds.
 pub struct Nats {
@@ -49,11 +53,32 @@ impl Nats {
     /// With a configuration file.
     pub async fn start_configured(configuration: &str) -> Result<Self> {
         Self::start_with(|folder| {
-            let file = folder.join("nats.conf");
+            let file = folder.join(CONFIGURATION);
             std::fs::write(&file, configuration)?;
             Ok(vec!["-c".to_owned(), file.display().to_string()])
         })
         .await
+    }
+
+    /// Changes the configuration file. The server reads it when it is started again.
+    pub fn configure(&self, configuration: &str) -> Result {
+        Ok(std::fs::write(self.server.folder().join(CONFIGURATION), configuration)?)
+    }
+
+    /// Changes the configuration of the running server.
+    pub async fn reload(&self, configuration: &str) -> Result {
+        self.configure(configuration)?;
+        let reloads = || self.server.log().matches("Reloaded server configuration").count();
+        let before = reloads();
+        let id = self.server.id().ok_or("the server is not running")?;
+        let told = Command::new(PROGRAM).arg("--signal").arg(format!("reload={id}")).status()?;
+        assert!(told.success(), "{told}");
+        until("the server has reloaded", || reloads() > before).await
+    }
+
+    /// A client of the test itself.
+    pub async fn client(&self) -> Result<async_nats::Client> {
+        Ok(async_nats::connect(self.url()).await?)
     }
 
     /// Three servers that know each other.
@@ -72,12 +97,17 @@ impl Nats {
         };
         let cluster = [start(0).await?, start(1).await?, start(2).await?];
         for server in &cluster {
-            until_it_says("the servers have found each other", async || {
-                Ok(ask(server.monitor, "/routez").await?["num_routes"] == 2)
-            })
-            .await?;
+            server.has_found(2).await?;
         }
         Ok(cluster)
+    }
+
+    /// Waits until it is connected to so many other servers.
+    pub async fn has_found(&self, others: u64) -> Result {
+        until_it_says("the servers have found each other", async || {
+            Ok(ask(self.monitor, "/routez").await?["num_routes"] == others)
+        })
+        .await
     }
 
     pub fn address(&self) -> Address {
@@ -123,4 +153,9 @@ pub fn quick(urls: impl AsRef<str>) -> Builder {
     NatsBackend::builder()
         .servers(urls)
         .backoff(Duration::from_millis(5), Duration::from_millis(50))
+}
+
+/// How to get to a server through a wire.
+pub fn through(wire: &Proxy) -> String {
+    format!("nats://{}", wire.address)
 }
