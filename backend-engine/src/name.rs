@@ -112,8 +112,8 @@ impl Names {
     /// A name for an adapter's own use, such as instances that greet each other: no topic of any
     /// namespace has it.
     ///
-    /// It is `~~` and `word` in percent form in place of the topic, and may be longer than
-    /// [`LONGEST`] where namespace and word are.
+    /// It is `~~` and `word` in percent form in place of the topic. Where that is too long, the whole
+    /// name is `~~` and the digest of what it would have been.
     ///
     /// ```
     /// use backend_engine::name::Names;
@@ -124,6 +124,10 @@ impl Names {
     pub fn internal(&self, word: &str) -> EngineName {
         let mut name = format!("{}~~", self.prefix);
         push_percent_form(&mut name, word);
+        if name.len() > self.longest {
+            let whole = std::mem::replace(&mut name, "~".to_owned());
+            push_digest(&mut name, &whole);
+        }
         EngineName(name.into())
     }
 }

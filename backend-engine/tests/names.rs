@@ -41,6 +41,7 @@ proptest! {
 
             let own = names.internal(&topic);
             prop_assert!(is_legal(own.as_str()), "{}", own);
+            prop_assert!(own.as_str().len() <= longest.max(45), "{}", own);
             for (name, what) in [(name, (false, &namespace, &topic)), (own, (true, &namespace, &topic))] {
                 let what = (what.0, what.1.clone(), what.2.clone());
                 let first = known.entry(name).or_insert_with(|| what.clone());

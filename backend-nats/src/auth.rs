@@ -50,7 +50,12 @@ impl fmt::Debug for Auth {
 /// are taken out.
 pub(crate) fn split(url: &str) -> Result<(ServerAddr, Auth)> {
     // An error must not quote it: there may be a password in it.
-    let invalid = |why: &str| Error::backend(format!("not the URL of a NATS server: {why}"));
+    let invalid = |why: &str| {
+        Error::backend(format!("not the URL of a NATS server, as nats://host:4222 is one: {why}"))
+    };
+    if url.trim().is_empty() {
+        return Err(invalid("it is empty"));
+    }
     let server: ServerAddr = url.trim().parse().map_err(|_| invalid("it cannot be read"))?;
     if !matches!(server.scheme(), "nats" | "tls") {
         return Err(Error::Unsupported("only nats:// and tls:// URLs".to_owned()));

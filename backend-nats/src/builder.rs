@@ -1,7 +1,6 @@
 //! Options.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
@@ -9,7 +8,6 @@ use backend_core::{Error, Result};
 use backend_engine::name::Names;
 use backend_engine::wire::Format;
 use backend_engine::{EngineBackend, Options};
-
 use uuid::Uuid;
 
 use crate::NatsBackend;
@@ -43,6 +41,7 @@ pub struct Builder {
     client_name: Option<String>,
     require_tls: bool,
     roots: Vec<PathBuf>,
+    client_certificate: Option<(PathBuf, PathBuf)>,
     options: Options,
 }
 
@@ -64,15 +63,17 @@ enum Wrong {
 impl Builder {
     pub(crate) fn new() -> Self {
         let mut options = Options::default();
-        // A server stops a healthy publisher for as long as it waits for a reader who does not read,
-        // which was seen to take 4 s; so long a ping may stay without an answer.
-        options.ping_interval = Duration::from_secs(3);
+        // A server stops a healthy publisher for as long as it waits for a reader who does not read:
+        // up to its `write_deadline`, which is 10 s unless set. So long a ping may stay without an
+        // answer, which is twice this.
+        options.ping_interval = Duration::from_secs(5);
         Self {
             servers: Servers::default(),
             auth: None,
             client_name: None,
             require_tls: false,
             roots: Vec::new(),
+            client_certificate: None,
             options,
         }
     }
@@ -136,6 +137,9 @@ impl Builder {
 
     /// Insists on an encrypted connection, for all servers. A server that insists on it gets one
     /// anyway.
+    ///
+    /// Where other crates of the program bring rustls a second provider of cryptography, the program
+    /// has to choose one first, with rustls's `CryptoProvider::install_default`.
     pub fn require_tls(mut self) -> Self {
         self.require_tls = true;
         self
@@ -145,6 +149,19 @@ impl Builder {
     /// has to be encrypted then. The file is read at every connection.
     pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
         self.roots.push(file.into());
+        self.require_tls = true;
+        self
+    }
+
+    /// Shows this certificate to a server that asks for one (`verify` in its configuration): PEM files
+    /// with the certificate chain and its private key. The connection has to be encrypted then. The
+    /// files are read at every connection.
+    pub fn client_certificate(
+        mut self,
+        chain: impl Into<PathBuf>,
+        private_key: impl Into<PathBuf>,
+    ) -> Self {
+        self.client_certificate = Some((chain.into(), private_key.into()));
         self.require_tls = true;
         self
     }
@@ -164,12 +181,13 @@ impl Builder {
         self
     }
 
-    /// How often the server is asked for a sign of life; 3 seconds unless set.
+    /// How often the server is asked for a sign of life; 5 seconds unless set.
     ///
     /// A connection that breaks is noticed at once. One that falls silent is noticed after one
-    /// interval, and then two more, or the operation timeout where that is shorter. A server lets a
-    /// publisher wait while it waits for a slow reader, up to its `write_deadline` (10 seconds
-    /// unless set); with a shorter time here, a healthy instance may be taken for a lost one.
+    /// interval, and then two more. A server lets a publisher wait while it waits for a reader that
+    /// does not read, up to its `write_deadline` (10 seconds unless set): with less than half of that
+    /// here, a healthy instance may be taken for a lost one. To notice silence sooner, set both
+    /// lower: `write_deadline: "2s"`, and one second here.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.options.ping_interval = interval;
         self
@@ -213,10 +231,11 @@ impl Builder {
             client_name: self.client_name,
             require_tls: self.require_tls,
             roots: self.roots,
+            client_certificate: self.client_certificate,
             subjects: Subjects::new(&Names::new(&self.options.namespace)),
             instance: Uuid::new_v4().into_bytes(),
-            denials: Arc::default(),
-            ping_interval: self.options.ping_interval,
+            // None at all would be a panic.
+            ping_interval: self.options.ping_interval.max(Duration::from_millis(1)),
             operation_timeout: self.options.operation_timeout,
         };
         Ok(NatsBackend::over(EngineBackend::connect(driver, self.options).await?))

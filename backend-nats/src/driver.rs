@@ -3,7 +3,6 @@
 use std::future::ready;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, ServerAddr};
@@ -33,11 +32,11 @@ pub(crate) struct NatsDriver {
     pub(crate) client_name: Option<String>,
     pub(crate) require_tls: bool,
     pub(crate) roots: Vec<PathBuf>,
+    /// The chain, and its private key.
+    pub(crate) client_certificate: Option<(PathBuf, PathBuf)>,
     pub(crate) subjects: Subjects,
     /// The same for all connections.
     pub(crate) instance: Id,
-    /// Whether the server denies anything, as far as is known.
-    pub(crate) denials: Arc<AtomicBool>,
     pub(crate) ping_interval: Duration,
     pub(crate) operation_timeout: Duration,
 }
@@ -47,7 +46,7 @@ impl Driver for NatsDriver {
     type Link = NatsLink;
 
     async fn connect(&self, inbox: Inbox) -> Result<NatsLink, BoxError> {
-        let events = Arc::new(Events::new(self.subjects.clone(), Arc::clone(&self.denials)));
+        let events = Arc::new(Events::new(self.subjects.clone()));
         let options = self.options().event_callback({
             let events = Arc::clone(&events);
             move |event| {
@@ -87,6 +86,9 @@ impl NatsDriver {
         }
         for roots in &self.roots {
             options = options.add_root_certificates(roots.clone());
+        }
+        if let Some((chain, key)) = &self.client_certificate {
+            options = options.add_client_certificate(chain.clone(), key.clone());
         }
         self.auth.apply(options)
     }

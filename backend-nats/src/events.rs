@@ -2,7 +2,7 @@
 //! server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use async_nats::{Event, ServerError};
 use backend_core::BoxError;
@@ -19,8 +19,6 @@ pub(crate) struct Events {
     subjects: Subjects,
     /// How often the server has refused what it was sent to be refused.
     refusals: watch::Sender<u64>,
-    /// Whether the server denies anything, as far as this instance knows.
-    denials: Arc<AtomicBool>,
     /// Whether the server does not refuse what it should.
     lenient: AtomicBool,
     /// Why the connection is lost, once it is.
@@ -30,12 +28,11 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(subjects: Subjects, denials: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(subjects: Subjects) -> Self {
         Self {
             rights: Rights::default(),
             subjects,
             refusals: watch::Sender::new(0),
-            denials,
             lenient: AtomicBool::new(false),
             lost: watch::Sender::new(None),
             last_error: Mutex::default(),
@@ -66,11 +63,7 @@ impl Events {
         if self.subjects.are_meant(&text) {
             return self.lose(text);
         }
-        let denied = self.rights.hear(&text);
-        if denied.is_some() {
-            self.expect_denials();
-        }
-        match denied {
+        match self.rights.hear(&text) {
             Some(Denied::Asked) => {}
             Some(Denied::Withdrawn) => self.lose(text),
             Some(Denied::Unwanted) | None => {
@@ -80,18 +73,24 @@ impl Events {
         }
     }
 
-    /// This instance will not do without fences.
-    pub(crate) fn expect_denials(&self) {
-        // Relaxed, as in all of these: a hint, with nothing behind it.
-        self.denials.store(true, Ordering::Relaxed);
+    /// The server has not refused what it should, up to this number.
+    pub(crate) fn miss_refusal(&self, count: u64) {
+        let mut never = false;
+        self.refusals.send_modify(|refusals| {
+            never = *refusals == 0;
+            // It had another error for it: the connection has all the subscriptions that it may have.
+            *refusals = (*refusals).max(count);
+        });
+        if never {
+            // It is unlike the servers that are known.
+            tracing::warn!("the server does not refuse a subject that is none");
+            // Relaxed: a hint, with nothing behind it.
+            self.lenient.store(true, Ordering::Relaxed);
+        }
     }
 
-    pub(crate) fn expect_no_refusals(&self) {
-        self.lenient.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn may_tell_of_denials(&self) -> bool {
-        self.denials.load(Ordering::Relaxed) && !self.lenient.load(Ordering::Relaxed)
+    pub(crate) fn are_refusals_expected(&self) -> bool {
+        !self.lenient.load(Ordering::Relaxed)
     }
 
     /// Waits until the server has refused so many times.

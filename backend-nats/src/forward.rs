@@ -7,17 +7,16 @@ use async_nats::{Client, Subject, Subscriber};
 use backend_core::{Error, Result};
 use backend_engine::Inbox;
 use backend_engine::name::EngineName;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::unconstrained;
+use tokio::task::yield_now;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::backlog::Backlog;
 
 /// How many messages of one topic wait in the client. It reads 8 MB at most before others on its
 /// thread get a turn; so many small messages are that.
 pub(crate) const QUEUE: usize = 65_536;
-
-/// How many messages are handed on at once, before the task looks for orders.
-const AT_ONCE: usize = 32;
 
 /// What the task is asked for besides.
 enum Order {
@@ -89,39 +88,43 @@ async fn forward(
     mut orders: mpsc::Receiver<Order>,
 ) {
     let name = name.as_str();
-    let mut frames = Vec::with_capacity(AT_ONCE);
+    let mut backlog = Backlog::default();
     loop {
-        tokio::select! {
-            message = messages.next() => {
-                let Some(message) = message else { return };
-                frames.push(message.payload);
-                // Without a `select!` for each.
-                while frames.len() < AT_ONCE
-                    && let Some(Some(message)) = messages.next().now_or_never()
-                {
-                    frames.push(message.payload);
+        let order = if backlog.is_empty() {
+            tokio::select! {
+                message = messages.next() => {
+                    let Some(message) = message else { return };
+                    backlog.push(message.payload);
+                    None
                 }
-                inbox.deliver_all(name, frames.drain(..));
+                order = orders.recv() => {
+                    let Some(order) = order else { return };
+                    Some(order)
+                }
             }
-            order = orders.recv() => match order {
-                Some(Order::CatchUp(done)) => {
-                    // What is in the queue now is no more than it holds. Not constrained, for an
-                    // exhausted budget looks like an empty queue.
-                    for _ in 0..QUEUE {
-                        let next = unconstrained(messages.next()).now_or_never();
-                        let Some(Some(message)) = next else { break };
-                        inbox.deliver(name, message.payload);
-                    }
-                    let _ = done.send(());
+        } else {
+            // In between of what a busy topic brings.
+            yield_now().await;
+            orders.try_recv().ok()
+        };
+        let overflow = backlog.fill(&mut messages);
+        if overflow {
+            inbox.lost(name, None);
+        }
+        match order {
+            Some(Order::CatchUp(done)) => {
+                while !backlog.is_empty() {
+                    backlog.hand_on(name, inbox);
                 }
-                Some(Order::Stop(done)) => {
-                    // If it fails, the connection has ended, and the subscription with it.
-                    let _ = messages.unsubscribe().await;
-                    let _ = done.send(());
-                    return;
-                }
-                None => return,
-            },
+                let _ = done.send(());
+            }
+            Some(Order::Stop(done)) => {
+                // If it fails, the connection has ended, and the subscription with it.
+                let _ = messages.unsubscribe().await;
+                let _ = done.send(());
+                return;
+            }
+            None => backlog.hand_on(name, inbox),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One connection to a server, and what the engine's crate asks of it.
 
 use std::collections::{HashMap, HashSet};
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use async_nats::{Client, Subject, Subscriber};
 use async_trait::async_trait;
 use backend_core::{BoxError, Error, Result};
 use backend_engine::name::EngineName;
-use backend_engine::{Inbox, Link, Outgoing};
+use backend_engine::{Handover, Inbox, Link, Outgoing};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
@@ -100,9 +101,6 @@ impl NatsLink {
             fences: tokio::sync::Mutex::default(),
             _readers: readers.map(AbortOnDropHandle::new),
         };
-        if link.client.server_info().auth_required {
-            link.events.expect_denials();
-        }
         link.round_trip().await?;
         link.ask_all().await?;
         link.peers.are_known(link.patience).await;
@@ -148,13 +146,14 @@ impl NatsLink {
         Ok(())
     }
 
-    /// Sends something for the server to refuse. Its number, if there may be denials at all.
+    /// Sends something for the server to refuse. Its number, unless the server is known not to.
     ///
     /// The client hands on the errors of the server in a task of its own, later than what arrives
     /// behind them. So a mark that is back does not mean that a denial was heard of. This error is
-    /// behind it, and when it has been heard of, so has the denial.
+    /// behind it, and when it has been heard of, so has the denial. A server that asks for no
+    /// credentials may deny, too (`no_auth_user`), and does not say so before.
     async fn fence(&self) -> Result<Option<u64>> {
-        if !self.events.may_tell_of_denials() {
+        if !self.events.are_refusals_expected() {
             return Ok(None);
         }
         let mut fences = self.fences.lock().await;
@@ -168,9 +167,7 @@ impl NatsLink {
     async fn hear_errors(&self, fence: Option<u64>) {
         match fence {
             Some(fence) if timeout(self.patience, self.events.refusals(fence)).await.is_err() => {
-                // It is unlike the servers that are known.
-                tracing::warn!("the server does not refuse a subject that is none");
-                self.events.expect_no_refusals();
+                self.events.miss_refusal(fence);
             }
             Some(_) => {}
             // Almost always, that task has its turn now.
@@ -200,7 +197,9 @@ impl NatsLink {
     /// The task of a topic, which is started where there is none.
     fn topic(&self, name: &EngineName) -> Orders {
         let mut topics = self.topics();
-        if let Some(topic) = topics.get(name).filter(|topic| !topic.has_ended()) {
+        // Who asked for one before may have gone without seeing that the server denied it.
+        let is_granted = self.events.rights.may_subscribe(name.as_str());
+        if let Some(topic) = topics.get(name).filter(|topic| is_granted && !topic.has_ended()) {
             return topic.orders();
         }
         let topic = Forward::start(self.client.clone(), name.clone(), self.inbox.clone());
@@ -218,19 +217,68 @@ impl NatsLink {
         }
     }
 
-    /// Hands over a frame: to the client's queue, and waits while that is full.
-    async fn hand_over(&self, frame: &Outgoing) -> Result<()> {
-        if self.events.is_lost() {
-            return Err(Error::Closed);
+    /// Asks the server for some names, and waits until it has dealt with that: `last` asks the others,
+    /// too. Gives what the server denies.
+    async fn ask_for(&self, names: &[EngineName], last: bool) -> Result<Vec<Result<()>>> {
+        // It is never closed.
+        let turn = self.questions.acquire_many(names.len() as u32).await;
+        let _turn = turn.map_err(Error::unavailable)?;
+        let names = names.iter();
+        let questions: Vec<_> = names
+            .clone()
+            .map(|name| self.events.rights.ask(Right::Subscribe, name.as_str()))
+            .collect();
+        // The server gets the requests, the others get the question behind them, and what arrives
+        // before their answers was published before.
+        let topics: Vec<_> = names.clone().map(|name| self.topic(name)).collect();
+        for topic in &topics {
+            topic.catch_up().await?;
         }
-        let subject = Subject::from(frame.name.as_str().to_owned());
+        if last {
+            self.round().await?;
+        } else {
+            self.ask_server().await?;
+        }
+        let answers: Vec<_> = questions.iter().map(Question::answer).collect();
+        let mut results = Vec::with_capacity(names.len());
+        for (name, answer) in names.zip(answers) {
+            if answer.is_err() {
+                self.forget(name).await?;
+            }
+            results.push(answer.map_err(Error::backend));
+        }
+        Ok(results)
+    }
+
+    async fn ask_for_all(&self, names: &[EngineName]) -> Result<Vec<Result<()>>> {
+        let mut results = Vec::with_capacity(names.len());
+        let groups = names.len().div_ceil(QUESTIONS);
+        for (index, some) in names.chunks(QUESTIONS).enumerate() {
+            results.extend(self.ask_for(some, index + 1 == groups).await?);
+        }
+        for name in names {
+            let topic = self.topics().get(name).map(Forward::orders);
+            if let Some(topic) = topic {
+                topic.catch_up().await?;
+            }
+        }
+        Ok(results)
+    }
+
+    /// Hands over a frame: to the client's queue, and waits while that is full.
+    async fn hand_over(&self, frame: &Outgoing) -> Handover {
+        if self.events.is_lost() {
+            return refused();
+        }
+        let subject = Subject::from(frame.name.as_str());
         tokio::select! {
             biased;
-            sent = self.client.publish(subject, frame.frame.clone()) => {
+            sent = self.client.publish(subject, frame.frame.clone()) => match sent {
+                Ok(()) => Handover::Taken,
                 // Its task has ended: it took nothing.
-                sent.map_err(|_| Error::Closed)
-            }
-            _ = self.events.lost() => Err(Error::Closed),
+                Err(_) => refused(),
+            },
+            _ = self.events.lost() => refused(),
         }
     }
 
@@ -238,23 +286,26 @@ impl NatsLink {
     ///
     /// The server says so only when it does not, so this waits for a mark. Once for each name and
     /// connection.
-    async fn hand_over_first(&self, frames: &[&Outgoing]) -> Vec<Result<()>> {
+    async fn hand_over_first(&self, frames: &[Outgoing]) -> Vec<Handover> {
         let ask = |name| self.events.rights.ask(Right::Publish, name);
         let names: HashSet<_> = frames.iter().map(|frame| frame.name.as_str()).collect();
         let questions: HashMap<_, _> = names.into_iter().map(|name| (name, ask(name))).collect();
-        let mut results = Vec::with_capacity(frames.len());
+        let mut handovers = Vec::with_capacity(frames.len());
         for frame in frames {
-            results.push(self.hand_over(frame).await);
+            handovers.push(self.hand_over(frame).await);
         }
         // If the connection is lost before that, nobody knows: they were handed over.
         if self.ask_server().await.is_ok() {
-            for (frame, result) in frames.iter().zip(&mut results) {
-                if let (Ok(()), Some(question)) = (&result, questions.get(frame.name.as_str())) {
-                    *result = allowed(question);
+            for (frame, handover) in frames.iter().zip(&mut handovers) {
+                if let (Handover::Taken, Some(question)) =
+                    (&handover, questions.get(frame.name.as_str()))
+                    && let Err(denial) = question.answer()
+                {
+                    *handover = Handover::Refused(Error::backend(denial));
                 }
             }
         }
-        results
+        handovers
     }
 
     fn topics(&self) -> MutexGuard<'_, HashMap<EngineName, Forward>> {
@@ -288,8 +339,9 @@ async fn answer(mut hellos: Subscriber, client: Client, subjects: Subjects, peer
     }
 }
 
-fn allowed(question: &Question<'_>) -> Result<()> {
-    question.answer().map_err(Error::backend)
+/// The connection had been lost before, or was just then.
+fn refused() -> Handover {
+    Handover::Refused(Error::unavailable("the connection is lost"))
 }
 
 #[async_trait]
@@ -299,20 +351,16 @@ impl Link for NatsLink {
     }
 
     async fn subscribe(&self, name: &EngineName) -> Result<()> {
-        // It is never closed.
-        let _turn = self.questions.acquire().await.map_err(Error::unavailable)?;
-        let question = self.events.rights.ask(Right::Subscribe, name.as_str());
-        // The server gets the request, the others get the question behind it, and what arrives
-        // before their answers was published before.
-        let topic = self.topic(name);
-        topic.catch_up().await?;
-        self.round().await?;
-        topic.catch_up().await?;
-        let answer = allowed(&question);
-        if answer.is_err() {
-            self.forget(name).await?;
-        }
-        answer
+        let mut results = self.ask_for_all(slice::from_ref(name)).await?;
+        results.pop().unwrap_or(Ok(()))
+    }
+
+    /// Many with one round, for which an instance far away or a dead one is waited for once.
+    async fn subscribe_all(&self, names: &[EngineName]) -> Vec<Result<()>> {
+        self.ask_for_all(names).await.unwrap_or_else(|error| {
+            let text = error.to_string();
+            names.iter().map(|_| Err(Error::unavailable(text.clone()))).collect()
+        })
     }
 
     async fn unsubscribe(&self, name: &EngineName) -> Result<()> {
@@ -328,34 +376,33 @@ impl Link for NatsLink {
         }
     }
 
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Result<()>> {
-        let mut results = Vec::with_capacity(frames.len());
+    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {
+        let mut handovers = Vec::with_capacity(frames.len());
         let mut rest = &frames[..];
         while let Some((frame, behind)) = rest.split_first() {
             if self.events.rights.may_publish(frame.name.as_str()).is_some() {
-                results.push(self.hand_over(frame).await);
+                handovers.push(self.hand_over(frame).await);
                 rest = behind;
             } else {
                 let (first, behind) = rest.split_at(rest.len().min(QUESTIONS));
-                let first: Vec<_> = first.iter().collect();
-                results.extend(self.hand_over_first(&first).await);
+                handovers.extend(self.hand_over_first(first).await);
                 rest = behind;
             }
         }
-        results
+        handovers
     }
 
     const TAKES_AT_ONCE: bool = true;
 
-    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Result<()>> {
+    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Handover> {
         let subject = self.events.rights.may_publish(name.as_str())?;
         if self.events.is_lost() {
-            return Some(Err(Error::Closed));
+            return Some(refused());
         }
         // Not constrained: an exhausted budget would look like a full queue.
         let sent = unconstrained(self.client.publish(subject, frame)).now_or_never()?;
         // Its task has ended: it took nothing.
-        Some(sent.map_err(|_| Error::Closed))
+        Some(sent.map_or_else(|_| refused(), |()| Handover::Taken))
     }
 
     async fn ping(&self) -> Result<()> {

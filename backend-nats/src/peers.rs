@@ -214,9 +214,11 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use backend_engine::name::Names;
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::subjects::Subjects;
 
     const HERE: Id = [0; 16];
     const THERE: Id = [1; 16];
@@ -229,6 +231,31 @@ mod tests {
     fn round(word: Word) -> Id {
         let Word::Hello { round, .. } = word else { panic!("{word:?} begins no round") };
         round
+    }
+
+    /// The bytes of the example on the page that specifies them.
+    fn example(name: &str) -> Vec<u8> {
+        const PAGE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/wire.md"));
+        let (_, behind) = PAGE.split_once(&format!("<!-- {name} -->\n```text\n")).unwrap();
+        let digits: String = behind.lines().next().unwrap().split(' ').collect();
+        let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+        (0..digits.len()).step_by(2).map(byte).collect()
+    }
+
+    #[test]
+    fn the_page_of_the_wire_says_what_is_sent() {
+        let id = |first: u8| std::array::from_fn(|at| first + at as u8);
+        let (instance, connection, round) = (id(0), id(0x10), id(0x20));
+        let hello = Word::Hello { instance, connection, round };
+        assert_eq!(hello.encode(), example("nats-hello"));
+        let answer = Answer { instance: id(0xF0), round };
+        assert_eq!(answer.encode(), example("nats-answer"));
+        let peers = Peers::new(id(0xF0), [9; 16]);
+        assert_eq!(peers.hear(&example("nats-hello")), Some((connection, answer)));
+        let subjects = Subjects::new(&Names::new("chat"));
+        assert_eq!(subjects.hello.as_str(), "chat.~~nats.hello");
+        let own = "chat.~~nats.connection.101112131415161718191a1b1c1d1e1f";
+        assert_eq!(subjects.of(connection).as_str(), own);
     }
 
     #[tokio::test]

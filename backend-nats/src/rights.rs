@@ -71,6 +71,11 @@ impl Rights {
         self.lock().publish.get(name).cloned()
     }
 
+    /// Whether it was granted, and neither denied nor given up since.
+    pub(crate) fn may_subscribe(&self, name: &str) -> bool {
+        self.lock().subscribe.contains(name)
+    }
+
     /// A subscription was given up.
     pub(crate) fn forget_subscription(&self, name: &str) {
         self.lock().subscribe.remove(name);

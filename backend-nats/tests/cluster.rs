@@ -3,15 +3,11 @@
 mod support;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use support::Nats;
-use support::harness::OnServers;
+use support::harness::conform;
 
 fn main() -> ExitCode {
-    if let Some(left_out) = engine_harness::left_out("nats-cluster", "nats-server") {
-        return left_out;
-    }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
-    let cluster = runtime.block_on(Nats::start_cluster()).expect("the servers start");
-    backend_testkit::run(OnServers::new("nats-cluster", cluster.each_ref().map(Nats::address)))
+    conform("nats-cluster", Duration::ZERO, async || Ok(Nats::start_cluster().await?.into()))
 }

@@ -1,17 +1,15 @@
-//! The whole suite over a server of its own, each instance behind a wire that can be cut.
+//! The whole suite, over a server of its own.
 
 mod support;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use support::Redis;
-use support::harness::OnServer;
+use support::harness::{Servers, conform};
 
 fn main() -> ExitCode {
-    if let Some(left_out) = engine_harness::left_out("redis", "redis-server") {
-        return left_out;
-    }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
-    let redis = runtime.block_on(Redis::start()).expect("the server starts");
-    backend_testkit::run(OnServer::new("redis", redis.server.address))
+    conform("redis", Duration::ZERO, async || {
+        Ok(Servers { master: Redis::start().await?, besides: Vec::new() })
+    })
 }

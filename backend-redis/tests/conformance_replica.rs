@@ -3,15 +3,13 @@
 mod support;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use support::harness::OnServer;
+use support::harness::{Servers, conform};
 
 fn main() -> ExitCode {
-    if let Some(left_out) = engine_harness::left_out("redis-replica", "redis-server") {
-        return left_out;
-    }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
-    let (master, replica) = runtime.block_on(support::pair()).expect("the servers start");
-    let harness = OnServer::new("redis-replica", master.server.address);
-    backend_testkit::run(harness.besides(replica.server.address))
+    conform("redis-replica", Duration::ZERO, async || {
+        let (master, replica) = support::pair().await?;
+        Ok(Servers { master, besides: vec![replica] })
+    })
 }

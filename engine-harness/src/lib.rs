@@ -3,19 +3,32 @@
 //!
 //! A [`Server`] is a process of the test's own. It listens on a loopback port that was free, is used
 //! when it answers in its own protocol, and ends with the test, however that ends. A [`Proxy`]
-//! stands between it and one client, and forwards, at once or late, cuts, or falls silent. An
-//! [`Account`] holds what was sent against what has arrived. Where a server's program is missing,
-//! its suite is [left out](left_out), and shown as that. [`traffic`] is for benches.
+//! stands between it and one client, and forwards, at once or late, cuts, or falls silent. A [`Load`]
+//! publishes through all of that, and an [`Account`] holds what was sent against what has arrived.
+//! [`traffic`] is for benches.
+//!
+//! A [`Test`] is shown as ignored where the server's program is missing.
 
 mod account;
+mod certificates;
 mod delay;
 mod guard;
-mod left_out;
+mod load;
 mod proxy;
 mod server;
 pub mod traffic;
+mod trials;
+pub mod wait;
 
 pub use account::Account;
-pub use left_out::left_out;
+pub use certificates::Certificates;
+pub use load::Load;
 pub use proxy::{Proxy, Wire};
 pub use server::{Server, free_port, is_installed};
+pub use trials::{Test, leave_out, run};
+
+/// Whatever goes wrong in a test.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a test returns.
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;

@@ -157,6 +157,12 @@ impl Server {
         }
     }
 
+    /// The number of its process, while there is one.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// What it has written so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -2,38 +2,45 @@
 //! cut.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::Backend;
 use backend_nats::NatsBackend;
-use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait};
-use engine_harness::{Proxy, Wire};
+use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait, checks};
+use engine_harness::{Proxy, Wire, leave_out};
 use uuid::Uuid;
 
-use super::subjects;
+use super::{Nats, PROGRAM, subjects};
 
 /// What the server takes unless told otherwise is 1 MiB; names and numbers need some of it.
 const MAX_DATA: usize = 1024 * 1024 - 1024;
 
 const CAPACITY: usize = 64;
 
+/// Runs the whole suite over the servers that are started, if it can be; on wires on which everything
+/// takes `delay`, each way.
+pub fn conform(
+    name: &'static str,
+    delay: Duration,
+    start: impl AsyncFnOnce() -> engine_harness::Result<Vec<Nats>>,
+) -> ExitCode {
+    let names = checks().map(|check| format!("{name}::{}", check.name()));
+    if let Some(ignored) = leave_out(PROGRAM, names) {
+        return ignored;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
+    let running = runtime.block_on(start()).expect("the servers start");
+    let servers = running.iter().map(Nats::address).collect();
+    backend_testkit::run(OnServers { name, servers, delay })
+}
+
 /// Instances on these servers, in turn.
-pub struct OnServers {
+struct OnServers {
     name: &'static str,
     servers: Vec<Address>,
     delay: Duration,
-}
-
-impl OnServers {
-    pub fn new(name: &'static str, servers: impl Into<Vec<Address>>) -> Self {
-        Self { name, servers: servers.into(), delay: Duration::ZERO }
-    }
-
-    /// The same, at the end of wires on which everything takes so long, each way.
-    pub fn with_delay(self, delay: Duration) -> Self {
-        Self { delay, ..self }
-    }
 }
 
 /// Where a server listens, and where it can be asked what it holds.

@@ -3,38 +3,25 @@
 // Each test binary uses its part.
 #![allow(dead_code, unreachable_pub)]
 
-pub mod account;
+pub mod garbage;
 pub mod harness;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use backend_core::{Event, Subscription};
-use engine_harness::{Server, free_port, is_installed};
+use backend_nats::{Builder, NatsBackend};
+use engine_harness::wait::{until, until_it_says};
+use engine_harness::{Proxy, Result, Server, free_port};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use harness::Address;
 
-pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+pub const PROGRAM: &str = "nats-server";
 
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
-const PROGRAM: &str = "nats-server";
-
-/// Whether these tests can run; says so where they cannot. They have to, where `REQUIRE_ENGINES` is
-/// set.
-pub fn can_run() -> bool {
-    let installed = is_installed(PROGRAM);
-    if !installed {
-        let required = std::env::var_os("REQUIRE_ENGINES").is_some_and(|value| value == "1");
-        assert!(!required, "{PROGRAM} is not installed, and REQUIRE_ENGINES is set");
-        println!("ignored: {PROGRAM} is not installed");
-    }
-    installed
-}
+const CONFIGURATION: &str = "nats.conf";
 
 /// A server and the port on which it can be asked what it holds.
 pub struct Nats {
@@ -66,11 +53,32 @@ impl Nats {
     /// With a configuration file.
     pub async fn start_configured(configuration: &str) -> Result<Self> {
         Self::start_with(|folder| {
-            let file = folder.join("nats.conf");
+            let file = folder.join(CONFIGURATION);
             std::fs::write(&file, configuration)?;
             Ok(vec!["-c".to_owned(), file.display().to_string()])
         })
         .await
+    }
+
+    /// Changes the configuration file. The server reads it when it is started again.
+    pub fn configure(&self, configuration: &str) -> Result {
+        Ok(std::fs::write(self.server.folder().join(CONFIGURATION), configuration)?)
+    }
+
+    /// Changes the configuration of the running server.
+    pub async fn reload(&self, configuration: &str) -> Result {
+        self.configure(configuration)?;
+        let reloads = || self.server.log().matches("Reloaded server configuration").count();
+        let before = reloads();
+        let id = self.server.id().ok_or("the server is not running")?;
+        let told = Command::new(PROGRAM).arg("--signal").arg(format!("reload={id}")).status()?;
+        assert!(told.success(), "{told}");
+        until("the server has reloaded", || reloads() > before).await
+    }
+
+    /// A client of the test itself.
+    pub async fn client(&self) -> Result<async_nats::Client> {
+        Ok(async_nats::connect(self.url()).await?)
     }
 
     /// Three servers that know each other.
@@ -89,12 +97,17 @@ impl Nats {
         };
         let cluster = [start(0).await?, start(1).await?, start(2).await?];
         for server in &cluster {
-            // Nothing tells when the servers have found each other.
-            while ask(server.monitor, "/routez").await?["num_routes"] != 2 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            server.has_found(2).await?;
         }
         Ok(cluster)
+    }
+
+    /// Waits until it is connected to so many other servers.
+    pub async fn has_found(&self, others: u64) -> Result {
+        until_it_says("the servers have found each other", async || {
+            Ok(ask(self.monitor, "/routez").await?["num_routes"] == others)
+        })
+        .await
     }
 
     pub fn address(&self) -> Address {
@@ -135,28 +148,14 @@ pub async fn subjects(monitor: SocketAddr, client_name: &str) -> Result<Vec<Stri
     Ok(subjects.filter_map(|subject| Some(subject.as_str()?.to_owned())).collect())
 }
 
-/// Waits for something that nothing tells of, such as what the server says of itself.
-pub async fn until<F: Future<Output = Result<bool>>>(what: &str, holds: impl Fn() -> F) -> Result {
-    let since = tokio::time::Instant::now();
-    while !holds().await? {
-        if since.elapsed() > PATIENCE {
-            return Err(format!("not within {PATIENCE:?}: {what}").into());
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok(())
+/// An instance that is quick to connect again.
+pub fn quick(urls: impl AsRef<str>) -> Builder {
+    NatsBackend::builder()
+        .servers(urls)
+        .backoff(Duration::from_millis(5), Duration::from_millis(50))
 }
 
-/// The next event of a stream.
-pub async fn next(subscription: &mut Subscription) -> Result<Event> {
-    let event = tokio::time::timeout(PATIENCE, subscription.recv()).await;
-    Ok(event.map_err(|_| "nothing has arrived")?.ok_or("the stream has ended")?)
-}
-
-/// The data of the next event, which is no gap.
-pub async fn next_data(subscription: &mut Subscription) -> Result<String> {
-    match next(subscription).await? {
-        Event::Message(envelope) => Ok(String::from_utf8_lossy(envelope.data()).into_owned()),
-        other => Err(format!("{other:?} in place of a message").into()),
-    }
+/// How to get to a server through a wire.
+pub fn through(wire: &Proxy) -> String {
+    format!("nats://{}", wire.address)
 }

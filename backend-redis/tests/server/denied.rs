@@ -1,11 +1,13 @@
 //! What the server's access control denies is an error of the call that was denied, and of no other.
 
 use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
+use engine_harness::Result;
+use engine_harness::wait::{expect, expect_outage, recoveries, recovery, until};
 use futures_util::future::join_all;
 
-use crate::support::{Redis, Result, expect, expect_outage, quick, recoveries, recovery, until};
+use crate::support::{Redis, quick};
 
-crate::tests![
+engine_harness::tests![
     few_rights_are_enough,
     a_denied_publish_is_an_error_and_harms_no_other,
     a_denied_subscribe_is_an_error,
@@ -15,7 +17,7 @@ crate::tests![
 /// What an instance needs of a namespace, and nothing else.
 const RIGHTS: [&str; 6] = ["reset", "on", ">s3cret", "+publish", "+subscribe", "+unsubscribe"];
 
-async fn set_user(redis: &Redis, name: &str, rights: &[&str]) -> Result<()> {
+async fn set_user(redis: &Redis, name: &str, rights: &[&str]) -> Result {
     let mut client = redis.client().await?;
     redis::cmd("ACL").arg("SETUSER").arg(name).arg(rights).exec_async(&mut client).await?;
     Ok(())
@@ -25,7 +27,7 @@ fn instance(redis: &Redis, user: &str) -> backend_redis::Builder {
     quick(redis.url()).namespace("chat").user_and_password(user, "s3cret")
 }
 
-async fn few_rights_are_enough() -> Result<()> {
+async fn few_rights_are_enough() -> Result {
     // In the server's settings, so that a new start does not forget it.
     let user = ["--user", "alice"];
     let mut redis = Redis::start_with(&[&user[..], &RIGHTS, &["&chat.*"]].concat()).await?;
@@ -51,7 +53,7 @@ async fn few_rights_are_enough() -> Result<()> {
     Ok(())
 }
 
-async fn a_denied_publish_is_an_error_and_harms_no_other() -> Result<()> {
+async fn a_denied_publish_is_an_error_and_harms_no_other() -> Result {
     let redis = Redis::start().await?;
     set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders", "&chat.prices"]].concat()).await?;
     let here = instance(&redis, "alice").connect().await?;
@@ -85,7 +87,7 @@ async fn a_denied_publish_is_an_error_and_harms_no_other() -> Result<()> {
     Ok(())
 }
 
-async fn a_denied_subscribe_is_an_error() -> Result<()> {
+async fn a_denied_subscribe_is_an_error() -> Result {
     let redis = Redis::start().await?;
     set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders"]].concat()).await?;
     let here = instance(&redis, "alice").connect().await?;
@@ -104,7 +106,7 @@ async fn a_denied_subscribe_is_an_error() -> Result<()> {
     expect(&mut orders, "first").await
 }
 
-async fn a_changed_password_is_an_outage_until_it_is_right_again() -> Result<()> {
+async fn a_changed_password_is_an_outage_until_it_is_right_again() -> Result {
     let redis = Redis::start().await?;
     set_user(&redis, "alice", &[&RIGHTS[..], &["allchannels"]].concat()).await?;
     let here = instance(&redis, "alice").connect().await?;

@@ -23,5 +23,5 @@ fn main() -> ExitCode {
         strangers::tests(),
         tls::tests(),
     ];
-    support::run(tests.into_iter().flatten().collect())
+    engine_harness::run(support::PROGRAM, tests.into_iter().flatten())
 }

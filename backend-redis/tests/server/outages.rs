@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
-use engine_harness::{Proxy, Wire};
+use engine_harness::wait::{PATIENCE, expect, expect_outage, next, recoveries, recovery, until};
+use engine_harness::{Proxy, Result, Wire};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{
-    self, PATIENCE, Redis, Result, expect, expect_outage, quick, recoveries, recovery, until,
-};
+use crate::support::{self, Redis, quick};
 
-crate::tests![
+engine_harness::tests![
     silence_is_noticed_and_harms_no_other,
     operations_in_silence_end_in_time,
     a_killed_connection_comes_back,
@@ -26,7 +25,7 @@ fn through(wire: &Proxy) -> String {
     format!("redis://{}", wire.address)
 }
 
-async fn silence_is_noticed_and_harms_no_other() -> Result<()> {
+async fn silence_is_noticed_and_harms_no_other() -> Result {
     let redis = Redis::start().await?;
     let wire = Proxy::to(redis.server.address).await?;
     let deaf = quick(through(&wire)).ping_interval(Duration::from_millis(50)).connect().await?;
@@ -54,7 +53,7 @@ async fn silence_is_noticed_and_harms_no_other() -> Result<()> {
     expect(&mut others, "again").await
 }
 
-async fn operations_in_silence_end_in_time() -> Result<()> {
+async fn operations_in_silence_end_in_time() -> Result {
     let redis = Redis::start().await?;
     let wire = Proxy::to(redis.server.address).await?;
     let limit = Duration::from_millis(200);
@@ -81,7 +80,7 @@ async fn operations_in_silence_end_in_time() -> Result<()> {
     Ok(())
 }
 
-async fn a_killed_connection_comes_back() -> Result<()> {
+async fn a_killed_connection_comes_back() -> Result {
     let redis = Redis::start().await?;
     let here = quick(redis.url()).connect().await?;
     // It is not a ping that tells.
@@ -109,7 +108,7 @@ async fn a_killed_connection_comes_back() -> Result<()> {
 
 /// The server does not wait for a subscriber for ever: it closes the connection, and what waited
 /// there is lost.
-async fn a_slow_subscriber_is_cut_off_and_told() -> Result<()> {
+async fn a_slow_subscriber_is_cut_off_and_told() -> Result {
     let limits = ["--client-output-buffer-limit", "pubsub 1mb 512kb 5"];
     let redis = Redis::start_with(&limits).await?;
     let wire = Proxy::to(redis.server.address).await?;
@@ -133,22 +132,22 @@ async fn a_slow_subscriber_is_cut_off_and_told() -> Result<()> {
             here.publish(MessageEnvelope::new("orders", data)).await?;
             sent += 1;
         }
-        Ok::<_, support::Error>(())
+        Ok::<_, engine_harness::Error>(())
     };
     timeout(PATIENCE, cut_off).await??;
     for _ in 0..sent {
-        let event = support::next(&mut others).await?;
+        let event = next(&mut others).await?;
         assert!(event.gap().is_none(), "another one has lost something");
     }
     wire.set(Wire::Whole).await;
     recovery(&mut again).await?;
     here.publish(MessageEnvelope::new("orders", "after")).await?;
     // What had come through before the silence, and then the gap.
-    while support::next(&mut orders).await?.gap().is_none() {}
+    while next(&mut orders).await?.gap().is_none() {}
     expect(&mut orders, "after").await
 }
 
-async fn what_the_server_does_not_take_costs_the_connection_alone() -> Result<()> {
+async fn what_the_server_does_not_take_costs_the_connection_alone() -> Result {
     let redis = Redis::start_with(&["--proto-max-bulk-len", "1mb"]).await?;
     let here = quick(redis.url()).connect().await?;
     let there = quick(redis.url()).connect().await?;
@@ -164,7 +163,7 @@ async fn what_the_server_does_not_take_costs_the_connection_alone() -> Result<()
     Ok(())
 }
 
-async fn what_is_too_large_is_refused_before_it_is_sent() -> Result<()> {
+async fn what_is_too_large_is_refused_before_it_is_sent() -> Result {
     let redis = Redis::start().await?;
     let here = quick(redis.url()).max_frame(64 * 1024).connect().await?;
     let there = quick(redis.url()).connect().await?;
@@ -178,7 +177,7 @@ async fn what_is_too_large_is_refused_before_it_is_sent() -> Result<()> {
     Ok(())
 }
 
-async fn nothing_stays_behind_of_an_instance_that_is_dropped_in_an_outage() -> Result<()> {
+async fn nothing_stays_behind_of_an_instance_that_is_dropped_in_an_outage() -> Result {
     let mut redis = Redis::start().await?;
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let before = tasks();

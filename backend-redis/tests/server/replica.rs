@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
+use engine_harness::Result;
+use engine_harness::wait::{expect, expect_outage, recoveries, recovery};
 
-use crate::support::{
-    Result, client, expect, expect_outage, pair, quick, recoveries, recovery, replicate,
-};
+use crate::support::{client, pair, quick, replicate};
 
-crate::tests![
+engine_harness::tests![
     a_replica_is_refused,
     the_master_is_found_among_several,
     a_promoted_replica_is_gone_to,
     a_server_that_has_become_a_replica_is_left,
 ];
 
-async fn a_replica_is_refused() -> Result<()> {
+async fn a_replica_is_refused() -> Result {
     let (_master, replica) = pair().await?;
     match quick(replica.url()).connect().await {
         Err(Error::Unavailable(error)) => assert!(error.to_string().contains("replica"), "{error}"),
@@ -24,7 +24,7 @@ async fn a_replica_is_refused() -> Result<()> {
     Ok(())
 }
 
-async fn the_master_is_found_among_several() -> Result<()> {
+async fn the_master_is_found_among_several() -> Result {
     let (master, replica) = pair().await?;
     let (master, replica) = (master.url(), replica.url());
     let here = quick(format!("{replica},{master}")).connect().await?;
@@ -34,7 +34,7 @@ async fn the_master_is_found_among_several() -> Result<()> {
     expect(&mut orders, "first").await
 }
 
-async fn a_promoted_replica_is_gone_to() -> Result<()> {
+async fn a_promoted_replica_is_gone_to() -> Result {
     let (mut master, replica) = pair().await?;
     let both = format!("{},{}", master.url(), replica.url());
     let (here, there) = (quick(&both).connect().await?, quick(&both).connect().await?);
@@ -50,7 +50,7 @@ async fn a_promoted_replica_is_gone_to() -> Result<()> {
 }
 
 /// The connection stays as it is, and every publish is taken.
-async fn a_server_that_has_become_a_replica_is_left() -> Result<()> {
+async fn a_server_that_has_become_a_replica_is_left() -> Result {
     let (master, replica) = pair().await?;
     let both = format!("{},{}", master.url(), replica.url());
     let connect = || quick(&both).ping_interval(Duration::from_millis(50)).connect();

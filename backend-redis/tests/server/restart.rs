@@ -1,22 +1,18 @@
 //! The server is killed (`kill -9`) and started again, over and over, under load; every message is
 //! accounted for.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
-use backend_redis::RedisBackend;
-use engine_harness::{Account, Proxy, Wire};
+use engine_harness::wait::{PATIENCE, expect, expect_outage, next, recoveries, recovery, until};
+use engine_harness::{Account, Load, Proxy, Result, Wire};
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::support::{
-    PATIENCE, Redis, Result, expect, expect_outage, next, quick, recoveries, recovery, until,
-};
+use crate::support::{Redis, quick};
 
-crate::tests![
+engine_harness::tests![
     the_same_stream_goes_on_with_a_gap,
     every_message_is_received_or_told_as_missing,
     what_a_publisher_loses_is_counted_exactly,
@@ -26,7 +22,7 @@ crate::tests![
 /// More than can be on its way.
 const CAPACITY: usize = 1 << 18;
 
-async fn the_same_stream_goes_on_with_a_gap() -> Result<()> {
+async fn the_same_stream_goes_on_with_a_gap() -> Result {
     let mut redis = Redis::start().await?;
     let here = quick(redis.url()).connect().await?;
     let there = quick(redis.url()).connect().await?;
@@ -49,44 +45,10 @@ async fn the_same_stream_goes_on_with_a_gap() -> Result<()> {
     expect(&mut orders, "after").await
 }
 
-/// Publishes `name:1`, `name:2`, … until told to stop. What was accepted.
-async fn publish_until(
-    stop: Arc<AtomicBool>,
-    backend: Arc<RedisBackend>,
-    name: String,
-) -> Result<(String, BTreeSet<u64>)> {
-    let mut accepted = BTreeSet::new();
-    for number in 1.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        match backend.publish(Account::numbered("orders", &name, number)).await {
-            Ok(()) => drop(accepted.insert(number)),
-            // Trying again at once would count to a million during an outage.
-            Err(Error::Unavailable(_)) => until("healthy", || backend.is_healthy()).await?,
-            Err(other) => return Err(other.into()),
-        }
-    }
-    Ok((name, accepted))
-}
-
-/// Several that publish to one topic on one instance at the same time.
-fn publishers(stop: &Arc<AtomicBool>, backend: &Arc<RedisBackend>, name: &str) -> Publishers {
-    let mut publishers = JoinSet::new();
-    for index in 0..8 {
-        let name = format!("{name}{index}");
-        publishers.spawn(publish_until(Arc::clone(stop), Arc::clone(backend), name));
-    }
-    publishers
-}
-
-type Publishers = JoinSet<Result<(String, BTreeSet<u64>)>>;
-
-async fn every_message_is_received_or_told_as_missing() -> Result<()> {
+async fn every_message_is_received_or_told_as_missing() -> Result {
     let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(10);
     let mut redis = Redis::start().await?;
     let connect = || quick(redis.url()).capacity(CAPACITY).connect();
-    let stop = Arc::new(AtomicBool::new(false));
     let (mut again, mut readers, mut instances) = (Vec::new(), Vec::new(), Vec::new());
     let received = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
 
@@ -117,8 +79,8 @@ async fn every_message_is_received_or_told_as_missing() -> Result<()> {
     for name in ["a", "b"] {
         let publisher = Arc::new(connect().await?);
         again.push(recoveries(&publisher));
-        let tasks = publishers(&stop, &publisher, name);
-        instances.push((publisher, tasks));
+        let load = Load::start(&publisher, "orders", name, 8);
+        instances.push((publisher, load));
     }
 
     for _ in 0..kills {
@@ -134,12 +96,9 @@ async fn every_message_is_received_or_told_as_missing() -> Result<()> {
             recovery(recoveries).await?;
         }
     }
-    stop.store(true, Ordering::Relaxed);
     let mut accepted = Vec::new();
-    for (publisher, mut tasks) in instances {
-        while let Some(published) = timeout(PATIENCE, tasks.join_next()).await? {
-            accepted.push(published??);
-        }
+    for (publisher, load) in instances {
+        accepted.extend(load.stop().await?);
         publisher.publish(MessageEnvelope::new("orders", "the last one")).await?;
     }
     for reader in readers {
@@ -156,7 +115,7 @@ async fn every_message_is_received_or_told_as_missing() -> Result<()> {
 }
 
 /// The publisher's wire is cut, and the subscriber's is whole: numbers tell what got lost.
-async fn what_a_publisher_loses_is_counted_exactly() -> Result<()> {
+async fn what_a_publisher_loses_is_counted_exactly() -> Result {
     let redis = Redis::start().await?;
     let wire = Proxy::to(redis.server.address).await?;
     let publisher =
@@ -164,8 +123,7 @@ async fn what_a_publisher_loses_is_counted_exactly() -> Result<()> {
     let subscriber = quick(redis.url()).capacity(CAPACITY).connect().await?;
     let mut again = recoveries(&publisher);
     let mut orders = subscriber.subscribe("orders").await?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut tasks = publishers(&stop, &publisher, "a");
+    let load = Load::start(&publisher, "orders", "a", 8);
 
     let mut account = Account::default();
     for _ in 0..20 {
@@ -177,9 +135,7 @@ async fn what_a_publisher_loses_is_counted_exactly() -> Result<()> {
         wire.set(Wire::Whole).await;
         recovery(&mut again).await?;
     }
-    stop.store(true, Ordering::Relaxed);
-    while let Some(published) = timeout(PATIENCE, tasks.join_next()).await? {
-        let (name, accepted) = published??;
+    for (name, accepted) in load.stop().await? {
         let last = accepted.last().copied().unwrap_or_default();
         while account.last(&name) < last {
             account.take(&next(&mut orders).await?)?;
@@ -191,7 +147,7 @@ async fn what_a_publisher_loses_is_counted_exactly() -> Result<()> {
     Ok(())
 }
 
-async fn many_topics_are_live_again_soon() -> Result<()> {
+async fn many_topics_are_live_again_soon() -> Result {
     let mut redis = Redis::start().await?;
     let here = quick(redis.url()).connect().await?;
     let there = quick(redis.url()).connect().await?;

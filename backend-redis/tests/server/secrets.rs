@@ -2,10 +2,11 @@
 
 use backend_core::Error;
 use backend_redis::RedisBackend;
+use engine_harness::Result;
 
-use crate::support::{Redis, Result, quick};
+use crate::support::{Redis, quick};
 
-crate::tests![
+engine_harness::tests![
     credentials_are_taken_from_the_url_or_by_themselves,
     no_error_and_no_debug_shows_a_password,
 ];
@@ -13,7 +14,7 @@ crate::tests![
 const PASSWORD: &str = "p@ss:w/o%rd,2";
 const IN_A_URL: &str = "p%40ss%3Aw%2Fo%25rd%2C2";
 
-async fn credentials_are_taken_from_the_url_or_by_themselves() -> Result<()> {
+async fn credentials_are_taken_from_the_url_or_by_themselves() -> Result {
     let redis = Redis::start_with(&[
         "--requirepass",
         PASSWORD,
@@ -46,7 +47,7 @@ async fn credentials_are_taken_from_the_url_or_by_themselves() -> Result<()> {
     Ok(())
 }
 
-async fn no_error_and_no_debug_shows_a_password() -> Result<()> {
+async fn no_error_and_no_debug_shows_a_password() -> Result {
     let redis = Redis::start_with(&["--requirepass", "s3cret-right"]).await?;
     let address = redis.server.address;
     let mut shown = Vec::new();

@@ -2,17 +2,19 @@
 
 use backend_core::{Backend, HealthAwareBackend, MessageEnvelope, TryRecvError};
 use backend_redis::Format;
+use engine_harness::Result;
+use engine_harness::wait::expect;
 
-use crate::support::{Redis, Result, expect, quick};
+use crate::support::{Redis, quick};
 
-crate::tests![
+engine_harness::tests![
     garbage_on_a_channel_harms_nothing,
     namespaces_never_meet,
     both_formats_are_read,
     a_pattern_is_a_topic_like_any_other,
 ];
 
-async fn garbage_on_a_channel_harms_nothing() -> Result<()> {
+async fn garbage_on_a_channel_harms_nothing() -> Result {
     let redis = Redis::start().await?;
     let here = quick(redis.url()).namespace("chat").connect().await?;
     let there = quick(redis.url()).namespace("chat").connect().await?;
@@ -44,7 +46,7 @@ async fn garbage_on_a_channel_harms_nothing() -> Result<()> {
     Ok(())
 }
 
-async fn namespaces_never_meet() -> Result<()> {
+async fn namespaces_never_meet() -> Result {
     let redis = Redis::start().await?;
     let here = quick(redis.url()).namespace("a").connect().await?;
     let mut others = Vec::new();
@@ -66,7 +68,7 @@ async fn namespaces_never_meet() -> Result<()> {
     Ok(())
 }
 
-async fn both_formats_are_read() -> Result<()> {
+async fn both_formats_are_read() -> Result {
     let redis = Redis::start().await?;
     let binary = quick(redis.url()).namespace("chat").connect().await?;
     let json = quick(redis.url()).namespace("chat").format(Format::Json).connect().await?;
@@ -85,7 +87,7 @@ async fn both_formats_are_read() -> Result<()> {
     expect(&mut at_binary, "plain").await
 }
 
-async fn a_pattern_is_a_topic_like_any_other() -> Result<()> {
+async fn a_pattern_is_a_topic_like_any_other() -> Result {
     let redis = Redis::start().await?;
     let here = quick(redis.url()).namespace("chat").connect().await?;
     let there = quick(redis.url()).namespace("chat").connect().await?;

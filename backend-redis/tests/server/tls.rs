@@ -1,38 +1,20 @@
 //! Encrypted connections, with certificates of one's own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use backend_core::{Backend, Error, MessageEnvelope};
-use engine_harness::Server;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use tempfile::TempDir;
+use engine_harness::wait::expect;
+use engine_harness::{Certificates, Result, Server};
 
-use crate::support::{Result, expect, quick};
+use crate::support::quick;
 
-crate::tests![
+engine_harness::tests![
     a_certificate_of_ones_own_is_trusted_when_it_is_named,
     a_server_that_asks_for_a_certificate_gets_one,
 ];
 
-/// `ca.pem`, and a certificate for localhost, which serves both ends: `local.pem`, `local.key`.
-fn certificates(folder: &Path) -> Result<()> {
-    let mut authority = CertificateParams::new(Vec::new())?;
-    authority.distinguished_name.push(DnType::CommonName, "an authority");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate()?;
-    let certificate = authority.self_signed(&key)?;
-    std::fs::write(folder.join("ca.pem"), certificate.pem())?;
-    let issuer = Issuer::new(authority, key);
-    let key = KeyPair::generate()?;
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let local = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
-    std::fs::write(folder.join("local.pem"), local.pem())?;
-    std::fs::write(folder.join("local.key"), key.serialize_pem())?;
-    Ok(())
-}
-
-async fn start(certificates: &Path, asks_clients: bool) -> Result<Server> {
-    let file = |name: &str| certificates.join(name).display().to_string();
+async fn start(certificates: &Certificates, asks_clients: bool) -> Result<Server> {
+    let file = |file: PathBuf| file.display().to_string();
     let arguments = |port: u16, folder: &Path| {
         let all = [
             ["--tls-port".to_owned(), port.to_string()],
@@ -41,9 +23,9 @@ async fn start(certificates: &Path, asks_clients: bool) -> Result<Server> {
             ["--dir".into(), folder.display().to_string()],
             ["--save".into(), String::new()],
             ["--appendonly".into(), "no".into()],
-            ["--tls-cert-file".into(), file("local.pem")],
-            ["--tls-key-file".into(), file("local.key")],
-            ["--tls-ca-cert-file".into(), file("ca.pem")],
+            ["--tls-cert-file".into(), file(certificates.certificate())],
+            ["--tls-key-file".into(), file(certificates.key())],
+            ["--tls-ca-cert-file".into(), file(certificates.authority())],
             ["--tls-auth-clients".into(), if asks_clients { "yes" } else { "no" }.into()],
         ];
         all.into_iter().flatten().collect()
@@ -52,11 +34,10 @@ async fn start(certificates: &Path, asks_clients: bool) -> Result<Server> {
     Ok(Server::start("redis-server", arguments, |_| async { true }).await?)
 }
 
-async fn a_certificate_of_ones_own_is_trusted_when_it_is_named() -> Result<()> {
-    let folder = TempDir::new()?;
-    certificates(folder.path())?;
-    let server = start(folder.path(), false).await?;
-    let roots = folder.path().join("ca.pem");
+async fn a_certificate_of_ones_own_is_trusted_when_it_is_named() -> Result {
+    let certificates = Certificates::new()?;
+    let server = start(&certificates, false).await?;
+    let roots = certificates.authority();
     let by_name = format!("rediss://localhost:{}", server.address.port());
     let here = quick(&by_name).root_certificates(&roots).connect().await?;
     // An address, and encrypted since there are roots.
@@ -71,22 +52,20 @@ async fn a_certificate_of_ones_own_is_trusted_when_it_is_named() -> Result<()> {
         let refused = untrusted.connect().await;
         assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     }
-    let no_file = quick(&by_name).root_certificates(folder.path().join("none")).connect().await;
+    let no_file = quick(&by_name).root_certificates(certificates.file("none")).connect().await;
     assert!(no_file.unwrap_err().to_string().contains("none"));
     Ok(())
 }
 
-async fn a_server_that_asks_for_a_certificate_gets_one() -> Result<()> {
-    let folder = TempDir::new()?;
-    certificates(folder.path())?;
-    let server = start(folder.path(), true).await?;
-    let file = |name: &str| folder.path().join(name);
+async fn a_server_that_asks_for_a_certificate_gets_one() -> Result {
+    let certificates = Certificates::new()?;
+    let server = start(&certificates, true).await?;
     let url = format!("rediss://localhost:{}", server.address.port());
-    let without = quick(&url).root_certificates(file("ca.pem")).connect().await;
+    let without = quick(&url).root_certificates(certificates.authority()).connect().await;
     assert!(matches!(without, Err(Error::Unavailable(_))), "{without:?}");
     let here = quick(&url)
-        .root_certificates(file("ca.pem"))
-        .client_certificate(file("local.pem"), file("local.key"))
+        .root_certificates(certificates.authority())
+        .client_certificate(certificates.certificate(), certificates.key())
         .connect()
         .await?;
     here.publish(MessageEnvelope::new("orders", "first")).await?;

@@ -1,43 +1,53 @@
 //! What the conformance suite needs to know.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::Backend;
 use backend_redis::RedisBackend;
-use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait};
-use engine_harness::{Proxy, Wire};
+use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait, checks};
+use engine_harness::{Proxy, Wire, leave_out};
 use uuid::Uuid;
+
+use super::{PROGRAM, Redis};
 
 /// A frame may have 8 MiB unless told otherwise; names and numbers need some of it.
 const MAX_DATA: usize = 8 * 1024 * 1024 - 1024;
 
 const CAPACITY: usize = 64;
 
+/// Runs the whole suite over what is started, if it can be; on wires on which everything takes
+/// `delay`, each way.
+pub fn conform(
+    name: &'static str,
+    delay: Duration,
+    start: impl AsyncFnOnce() -> engine_harness::Result<Servers>,
+) -> ExitCode {
+    let names = checks().map(|check| format!("{name}::{}", check.name()));
+    if let Some(ignored) = leave_out(PROGRAM, names) {
+        return ignored;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
+    let Servers { master, besides } = runtime.block_on(start()).expect("the servers start");
+    let server = master.server.address;
+    let besides = besides.iter().map(|redis| redis.server.address).collect();
+    backend_testkit::run(OnServer { name, server, besides, delay })
+}
+
+/// A master, and others that each instance may try to connect to, in vain.
+pub struct Servers {
+    pub master: Redis,
+    pub besides: Vec<Redis>,
+}
+
 /// Instances of a cluster, each with a wire of its own to the server.
-pub struct OnServer {
+struct OnServer {
     name: &'static str,
     server: SocketAddr,
     besides: Vec<SocketAddr>,
     delay: Duration,
-}
-
-impl OnServer {
-    pub fn new(name: &'static str, server: SocketAddr) -> Self {
-        Self { name, server, besides: Vec::new(), delay: Duration::ZERO }
-    }
-
-    /// The same, with another server that each instance tries to connect to first, in vain.
-    pub fn besides(mut self, other: SocketAddr) -> Self {
-        self.besides.push(other);
-        self
-    }
-
-    /// The same, at the end of wires on which everything takes so long, each way.
-    pub fn with_delay(self, delay: Duration) -> Self {
-        Self { delay, ..self }
-    }
 }
 
 #[async_trait]

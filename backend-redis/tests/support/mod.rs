@@ -7,36 +7,17 @@ pub mod harness;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use backend_core::{Event, Gap, GapCause, HealthAwareBackend, Subscription};
 use backend_redis::{Builder, RedisBackend};
-use engine_harness::{Server, is_installed};
-use libtest_mimic::{Arguments, Trial};
+use engine_harness::wait::PATIENCE;
+use engine_harness::{Error, Result, Server};
 use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
-
-pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-const PROGRAM: &str = "redis-server";
-
-/// Whether these tests can run; says so where they cannot. They have to, where `REQUIRE_ENGINES` is
-/// set.
-pub fn can_run() -> bool {
-    let installed = is_installed(PROGRAM);
-    if !installed {
-        let required = std::env::var_os("REQUIRE_ENGINES").is_some_and(|value| value == "1");
-        assert!(!required, "{PROGRAM} is not installed, and REQUIRE_ENGINES is set");
-        println!("ignored: {PROGRAM} is not installed");
-    }
-    installed
-}
+pub const PROGRAM: &str = "redis-server";
 
 /// A server.
 pub struct Redis {
@@ -61,7 +42,7 @@ impl Redis {
         Ok(Self { server: Server::start(PROGRAM, arguments, answers).await? })
     }
 
-    pub async fn start_again(&mut self) -> Result<()> {
+    pub async fn start_again(&mut self) -> Result {
         Ok(self.server.start_again(answers).await?)
     }
 
@@ -104,10 +85,7 @@ pub async fn channels(client: &mut MultiplexedConnection, client_name: &str) -> 
 }
 
 /// Makes one server a replica of another, and waits until it says so.
-pub async fn replicate(
-    server: &mut MultiplexedConnection,
-    master: Option<SocketAddr>,
-) -> Result<()> {
+pub async fn replicate(server: &mut MultiplexedConnection, master: Option<SocketAddr>) -> Result {
     let (host, port, role) = match master {
         Some(master) => (master.ip().to_string(), master.port().to_string(), "slave"),
         None => ("NO".to_owned(), "ONE".to_owned(), "master"),
@@ -137,88 +115,9 @@ pub async fn pair() -> Result<(Redis, Redis)> {
     Ok((master, replica))
 }
 
-/// The tests of a module, by their names.
-#[macro_export]
-macro_rules! tests {
-    ($($name:ident),* $(,)?) => {
-        pub(crate) fn tests() -> Vec<libtest_mimic::Trial> {
-            let module = module_path!().rsplit("::").next().unwrap_or_default();
-            vec![$($crate::support::test(&format!("{module}::{}", stringify!($name)), $name)),*]
-        }
-    };
-}
-
-pub fn test<F>(name: &str, body: fn() -> F) -> Trial
-where
-    F: Future<Output = Result<()>> + 'static,
-{
-    let run = move || {
-        let runtime = tokio::runtime::Runtime::new()?;
-        runtime.block_on(body()).map_err(|error| error.to_string().into())
-    };
-    Trial::test(name, run).with_ignored_flag(!is_installed(PROGRAM))
-}
-
-/// Runs them all; without a server all are ignored.
-pub fn run(tests: Vec<Trial>) -> ExitCode {
-    can_run();
-    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
-}
-
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
 /// An instance that is quick to connect again.
 pub fn quick(url: impl AsRef<str>) -> Builder {
     RedisBackend::builder()
         .servers(url)
         .backoff(Duration::from_millis(5), Duration::from_millis(50))
-}
-
-/// Waits until it is so. Nothing tells when an instance notices something: so it is asked.
-pub async fn until(what: &str, mut so: impl FnMut() -> bool) -> Result<()> {
-    let asked = async {
-        let mut again = interval(Duration::from_millis(1));
-        while !so() {
-            again.tick().await;
-        }
-    };
-    Ok(timeout(PATIENCE, asked).await.map_err(|_| format!("never: {what}"))?)
-}
-
-/// Word of each recovery of an instance.
-pub fn recoveries(backend: &RedisBackend) -> mpsc::UnboundedReceiver<()> {
-    let (recovered, recoveries) = mpsc::unbounded_channel();
-    backend.on_reconnect(Box::new(move || {
-        // Who does not wait for it does not want to know.
-        let _ = recovered.send(());
-    }));
-    recoveries
-}
-
-pub async fn recovery(recoveries: &mut mpsc::UnboundedReceiver<()>) -> Result<()> {
-    timeout(PATIENCE, recoveries.recv()).await?.ok_or("the instance has gone")?;
-    Ok(())
-}
-
-/// The next event of a stream.
-pub async fn next(subscription: &mut Subscription) -> Result<Event> {
-    let event = timeout(PATIENCE, subscription.recv()).await.map_err(|_| "nothing arrives")?;
-    Ok(event.ok_or("the stream has ended")?)
-}
-
-/// The next one, which is to be an envelope with this data.
-pub async fn expect(subscription: &mut Subscription, data: &str) -> Result<()> {
-    match next(subscription).await? {
-        Event::Message(envelope) if envelope.data() == data => Ok(()),
-        other => Err(format!("{other:?} in place of {data}").into()),
-    }
-}
-
-/// The next one, which is to be the gap after an outage.
-pub async fn expect_outage(subscription: &mut Subscription) -> Result<()> {
-    match next(subscription).await? {
-        Event::Gap(Gap { cause: GapCause::Reconnected, missed: None, .. }) => Ok(()),
-        other => Err(format!("{other:?} in place of a gap").into()),
-    }
 }

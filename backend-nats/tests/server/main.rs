@@ -1,0 +1,33 @@
+//! What the engine can do to an instance, case by case, each over a server of its own.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod denied;
+mod limits;
+mod outages;
+mod ready;
+mod restart;
+mod secrets;
+mod several;
+mod strangers;
+mod tls;
+mod topics;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let tests = [
+        denied::tests(),
+        limits::tests(),
+        outages::tests(),
+        ready::tests(),
+        restart::tests(),
+        secrets::tests(),
+        several::tests(),
+        strangers::tests(),
+        tls::tests(),
+        topics::tests(),
+    ];
+    engine_harness::run(support::PROGRAM, tests.into_iter().flatten())
+}

@@ -1,0 +1,77 @@
+//! Publishers that do not stop for anything, and remember what was accepted.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use backend_core::{Backend, Error, HealthAwareBackend};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::wait::{PATIENCE, until};
+use crate::{Account, Result};
+
+/// Tasks that publish to one topic, on one instance, at the same time.
+#[derive(Debug)]
+pub struct Load {
+    stop: CancellationToken,
+    tasks: JoinSet<Result<(String, BTreeSet<u64>)>>,
+}
+
+impl Load {
+    /// So many tasks, each of which publishes its own [numbered](Account::numbered) envelopes. Their
+    /// names begin with this one.
+    pub fn start<B>(backend: &Arc<B>, topic: &str, name: &str, tasks: usize) -> Self
+    where
+        B: HealthAwareBackend + 'static,
+    {
+        let mut load = Self { stop: CancellationToken::new(), tasks: JoinSet::new() };
+        for task in 0..tasks {
+            let (backend, topic) = (Arc::clone(backend), topic.to_owned());
+            let (stop, name) = (load.stop.clone(), format!("{name}{task}"));
+            load.tasks.spawn(async move {
+                let accepted = publish(&*backend, &topic, &name, stop).await?;
+                Ok((name, accepted))
+            });
+        }
+        load
+    }
+
+    /// Stops them: their names, and which of their numbers were accepted.
+    ///
+    /// # Errors
+    /// A publish has failed with something other than an outage.
+    pub async fn stop(mut self) -> Result<Vec<(String, BTreeSet<u64>)>> {
+        self.stop.cancel();
+        let mut accepted = Vec::new();
+        let stopped = async {
+            while let Some(task) = self.tasks.join_next().await {
+                accepted.push(task??);
+            }
+            Ok::<_, crate::Error>(())
+        };
+        timeout(PATIENCE, stopped).await.map_err(|_| "a publisher hangs")??;
+        Ok(accepted)
+    }
+}
+
+async fn publish<B: HealthAwareBackend + ?Sized>(
+    backend: &B,
+    topic: &str,
+    name: &str,
+    stop: CancellationToken,
+) -> Result<BTreeSet<u64>> {
+    let mut accepted = BTreeSet::new();
+    for number in 1.. {
+        if stop.is_cancelled() {
+            break;
+        }
+        match Backend::publish(backend, Account::numbered(topic, name, number)).await {
+            Ok(()) => drop(accepted.insert(number)),
+            // Trying again at once would count to a million during an outage.
+            Err(Error::Unavailable(_)) => until("healthy", || backend.is_healthy()).await?,
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(accepted)
+}
