@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backend_core::{Backend, Error, HealthAwareBackend};
 use tokio::task::JoinSet;
@@ -10,6 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::wait::{PATIENCE, until};
 use crate::{Account, Result};
+
+/// Where a publish waits for nobody, publishers would outrun any reader, who would be cut off.
+const AT_ONCE: u64 = 4;
+
+/// How long a task pauses after so many.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Tasks that publish to one topic, on one instance, at the same time.
 #[derive(Debug)]
@@ -65,6 +72,9 @@ async fn publish<B: HealthAwareBackend + ?Sized>(
     for number in 1.. {
         if stop.is_cancelled() {
             break;
+        }
+        if number % AT_ONCE == 0 {
+            tokio::time::sleep(PAUSE).await;
         }
         match Backend::publish(backend, Account::numbered(topic, name, number)).await {
             Ok(()) => drop(accepted.insert(number)),

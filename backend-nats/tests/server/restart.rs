@@ -167,6 +167,7 @@ async fn what_a_publisher_loses_is_counted_exactly() -> Result {
     assert_eq!(account.outages, 0);
     let all: u64 = accepted.iter().map(|(_, accepted)| accepted.len() as u64).sum();
     assert_eq!(account.received + account.missed, all, "{} are told", account.missed);
+    println!("20 cuts: {} received, {} told", account.received, account.missed);
     Ok(())
 }
 
