@@ -77,12 +77,12 @@
 //!
 //! D4 holds across servers for the instances that know each other, for it is their answers that are
 //! waited for. They do when both are connected, and a connection that has just been made has heard
-//! all that answer within 20 milliseconds of one another. It does not hold for publishers that are no
+//! all that are not much farther from their server than it is from its own. It does not hold for publishers that are no
 //! instances, such as another language's client which answers no hello, on *another* server than the
 //! subscriber's: that server hears of the subscription a few milliseconds later. Nor does it while a
-//! route between servers is broken, nor, for the first subscribe, where servers are farther apart
-//! than those 20 milliseconds. What is lost so is told by number, if the subscriber had heard that
-//! publisher before.
+//! route between servers is broken, nor, for the first subscribe, where servers are more than 20
+//! milliseconds apart. What is lost so is told by number, if the subscriber had heard that publisher
+//! before.
 //!
 //! # What to set on the server
 //!

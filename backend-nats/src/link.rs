@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Semaphore;
 use tokio::task::{unconstrained, yield_now};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
@@ -101,9 +101,11 @@ impl NatsLink {
             fences: tokio::sync::Mutex::default(),
             _readers: readers.map(AbortOnDropHandle::new),
         };
+        let since = Instant::now();
         link.round_trip().await?;
+        let round_trip = since.elapsed();
         link.ask_all().await?;
-        link.peers.are_known(link.patience).await;
+        link.peers.are_known(round_trip, link.patience).await;
         Ok(link)
     }
 

@@ -30,7 +30,8 @@ use uuid::Uuid;
 const MOST: usize = 4_096;
 
 /// A connection that has just been made does not know whom to wait for. It has heard them all when
-/// nobody new answers for so long.
+/// nobody new answers for so long, and for two more ways to the server and back: as long as an
+/// instance that is as far away as this one needs for its answer.
 const QUIET: Duration = Duration::from_millis(20);
 
 /// Which instance, connection or round: random, like an origin.
@@ -143,13 +144,14 @@ impl Peers {
         }
     }
 
-    /// Waits until nobody new answers any more, for `patience` at most.
-    pub(crate) async fn are_known(&self, patience: Duration) {
+    /// Waits until nobody new answers any more, for `patience` at most. It takes `round_trip` to the
+    /// server and back.
+    pub(crate) async fn are_known(&self, round_trip: Duration, patience: Duration) {
         let quiet = async {
             loop {
                 let before = self.lock().answered.len();
                 let another = self.until(|known| known.answered.len() > before);
-                if timeout(QUIET, another).await.is_err() {
+                if timeout(QUIET + 2 * round_trip, another).await.is_err() {
                     return;
                 }
             }
@@ -296,7 +298,7 @@ mod tests {
         let peers = Peers::new(HERE, [9; 16]);
         let begun = peers.begin();
         peers.answered(Answer { instance: THERE, round: round(begun) });
-        peers.are_known(NEVER).await;
+        peers.are_known(Duration::ZERO, NEVER).await;
         peers.begin();
         assert!(peers.have_answered(NEVER).now_or_never().is_none());
     }

@@ -10,6 +10,7 @@ use backend_core::Backend;
 use backend_nats::NatsBackend;
 use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait, checks};
 use engine_harness::{Proxy, Wire, leave_out};
+use futures_util::future::try_join_all;
 use uuid::Uuid;
 
 use super::{Nats, PROGRAM, subjects};
@@ -70,24 +71,35 @@ impl Harness for OnServers {
     async fn cluster(&self, instances: usize) -> Result<Cluster, BoxError> {
         // A namespace of its own is a bus of its own.
         let namespace = Uuid::new_v4().to_string();
+        let connecting = (0..instances).map(|index| self.connect(&namespace, index));
         let (mut wires, mut names, mut backends) = (Vec::new(), Vec::new(), Vec::new());
-        for index in 0..instances {
-            let address = self.servers[index % self.servers.len()];
-            let wire = Proxy::with_delay(address.server, self.delay).await?;
-            let name = format!("{namespace} {index}");
-            let backend = NatsBackend::builder()
-                .servers(format!("nats://{}", wire.address))
-                .namespace(&namespace)
-                .client_name(&name)
-                .capacity(CAPACITY)
-                .backoff(Duration::from_millis(5), Duration::from_millis(100))
-                .connect()
-                .await?;
+        for (wire, name, backend) in try_join_all(connecting).await? {
             wires.push(wire);
-            names.push((address.monitor, name));
-            backends.push(Arc::new(backend) as Arc<dyn Backend>);
+            names.push(name);
+            backends.push(backend);
         }
         Ok(Cluster::new(backends).with_faults(Wires(wires)).with_probe(Connections(names)))
+    }
+}
+
+impl OnServers {
+    async fn connect(
+        &self,
+        namespace: &str,
+        index: usize,
+    ) -> Result<(Proxy, (SocketAddr, String), Arc<dyn Backend>), BoxError> {
+        let address = self.servers[index % self.servers.len()];
+        let wire = Proxy::with_delay(address.server, self.delay).await?;
+        let name = format!("{namespace} {index}");
+        let backend = NatsBackend::builder()
+            .servers(format!("nats://{}", wire.address))
+            .namespace(namespace)
+            .client_name(&name)
+            .capacity(CAPACITY)
+            .backoff(Duration::from_millis(5), Duration::from_millis(100))
+            .connect()
+            .await?;
+        Ok((wire, (address.monitor, name), Arc::new(backend)))
     }
 }
 

@@ -9,6 +9,7 @@ use backend_core::Backend;
 use backend_redis::RedisBackend;
 use backend_testkit::{BoxError, Claims, Cluster, Faults, Harness, Probe, async_trait, checks};
 use engine_harness::{Proxy, Wire, leave_out};
+use futures_util::future::try_join_all;
 use uuid::Uuid;
 
 use super::{PROGRAM, Redis};
@@ -72,26 +73,37 @@ impl Harness for OnServer {
     async fn cluster(&self, instances: usize) -> Result<Cluster, BoxError> {
         // A namespace of its own is a bus of its own.
         let namespace = Uuid::new_v4().to_string();
+        let connecting = (0..instances).map(|index| self.connect(&namespace, index));
         let (mut wires, mut names, mut backends) = (Vec::new(), Vec::new(), Vec::new());
-        for index in 0..instances {
-            let wire = Proxy::with_delay(self.server, self.delay).await?;
-            let name = format!("{namespace}/{index}");
-            let servers = self.besides.iter().chain([&wire.address]);
-            let urls: Vec<_> = servers.map(|address| format!("redis://{address}")).collect();
-            let backend = RedisBackend::builder()
-                .servers(urls.join(","))
-                .namespace(&namespace)
-                .client_name(&name)
-                .capacity(CAPACITY)
-                .backoff(Duration::from_millis(5), Duration::from_millis(100))
-                .connect()
-                .await?;
+        for (wire, name, backend) in try_join_all(connecting).await? {
             wires.push(wire);
             names.push(name);
-            backends.push(Arc::new(backend) as Arc<dyn Backend>);
+            backends.push(backend);
         }
         let connections = Connections { server: self.server, names };
         Ok(Cluster::new(backends).with_faults(Wires(wires)).with_probe(connections))
+    }
+}
+
+impl OnServer {
+    async fn connect(
+        &self,
+        namespace: &str,
+        index: usize,
+    ) -> Result<(Proxy, String, Arc<dyn Backend>), BoxError> {
+        let wire = Proxy::with_delay(self.server, self.delay).await?;
+        let name = format!("{namespace}/{index}");
+        let servers = self.besides.iter().chain([&wire.address]);
+        let urls: Vec<_> = servers.map(|address| format!("redis://{address}")).collect();
+        let backend = RedisBackend::builder()
+            .servers(urls.join(","))
+            .namespace(namespace)
+            .client_name(&name)
+            .capacity(CAPACITY)
+            .backoff(Duration::from_millis(5), Duration::from_millis(100))
+            .connect()
+            .await?;
+        Ok((wire, name, Arc::new(backend)))
     }
 }
 
