@@ -62,15 +62,16 @@ impl Backlog {
     /// Hands on the oldest, as much as is fit for one turn.
     pub(crate) fn hand_on(&mut self, name: &str, inbox: &Inbox) {
         let (mut frames, mut bytes) = (0, 0);
+        let mut batch = Vec::with_capacity(AT_ONCE);
         while !self.is_empty() && frames < TURN && bytes < TURN_BYTES {
-            inbox.deliver_all(
-                name,
-                (0..AT_ONCE).map_while(|_| {
-                    let frame = if bytes < TURN_BYTES { self.pop()? } else { return None };
-                    (frames, bytes) = (frames + 1, bytes + frame.len());
-                    Some(frame)
-                }),
-            );
+            while batch.len() < AT_ONCE && bytes < TURN_BYTES {
+                let Some(frame) = self.pop() else { break };
+                (frames, bytes) = (frames + 1, bytes + frame.len());
+                batch.push(frame);
+            }
+            // Taken out before: an inbox that is not read any more, as that of a lost connection,
+            // takes none of them.
+            inbox.deliver_all(name, batch.drain(..));
         }
     }
 
