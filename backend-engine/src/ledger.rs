@@ -140,6 +140,22 @@ impl Ledger {
         }
     }
 
+    /// Enters a [tally](crate::wire::encode_tally): the publisher's numbers have come this far.
+    ///
+    /// [`Verdict::Missed`]: so many are missing behind what has arrived of it, up to and with this
+    /// number. There is nothing to hand out, whatever the verdict.
+    pub fn observe_tally(&mut self, stamp: &Stamp) -> Verdict {
+        // As if the next one had arrived, and not come.
+        let next = Stamp { sequence: stamp.sequence.saturating_add(1), ..*stamp };
+        let verdict = self.observe(&next);
+        if let (Verdict::Next | Verdict::Missed(_), Some(last)) =
+            (verdict, self.publishers.peek_mut(&stamp.origin))
+        {
+            last.sequence = stamp.sequence;
+        }
+        verdict
+    }
+
     /// An outage of this instance: what it has missed is told otherwise, by a gap of unknown size.
     /// So nothing counts as missing before the next envelope of each publisher.
     pub fn interrupt(&mut self) {

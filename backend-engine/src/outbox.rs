@@ -10,11 +10,16 @@
 //! way nothing takes the short one, so what one task publishes stays in order, also if it stopped
 //! waiting for the one before.
 //!
+//! What is lost is told when something later arrives. When nothing later is published, a *tally* is
+//! that: a frame without an envelope, for each topic that was published to since the last one. They
+//! go the long way, with each ping.
+//!
 //! Invariants
 //! 1. `waiting` is the number of envelopes on the long way. It rises under the lock of the numbers
 //!    only, so whoever finds 0 there is alone for as long as the lock is held.
 //! 2. Once closed, and with the writer gone, nothing is handed over any more.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +32,7 @@ use crate::core::Core;
 use crate::driver::{Handover, Link, Outgoing};
 use crate::name::{EngineName, LONGEST};
 use crate::recent::Recent;
+use crate::wire::Format;
 use crate::{Origin, Sequencer, Stamp, wire};
 
 /// Envelopes that wait to be written. With more, publishers wait, as long as an operation may take.
@@ -40,6 +46,10 @@ const CHUNK: usize = 64 * 1024;
 
 /// How many names are remembered, at least, of topics that are no longer than names are.
 const NAMES: usize = 4096;
+
+/// How many topics get a tally at a time, at most: with one-off topics by the thousand, tallies are
+/// not to be as many as envelopes.
+const TALLIES: usize = 1024;
 
 /// The way out of one connection. A clone is the same one.
 #[derive(Clone)]
@@ -66,18 +76,24 @@ pub(crate) enum Offered {
     Waits(Waits),
 }
 
-/// An envelope at the beginning of the long way.
+/// Something at the beginning of the long way.
 pub(crate) struct Waits {
-    envelope: MessageEnvelope,
+    what: What,
     on_its_way: OnItsWay,
     queue: mpsc::Sender<Pending>,
 }
 
-/// An envelope on the long way, and who waits for its end.
+/// What is on the long way, and who waits for its end.
 struct Pending {
-    envelope: MessageEnvelope,
+    what: What,
     on_its_way: OnItsWay,
     answer: oneshot::Sender<Result<()>>,
+}
+
+enum What {
+    Envelope(MessageEnvelope),
+    /// A [tally](wire::encode_tally) for each topic that wants one.
+    Tallies,
 }
 
 /// Counts as one of `waiting`.
@@ -122,18 +138,41 @@ impl Outbox {
                 None => press.sequencer.give_back(&name, &stamp),
             }
         }
+        Offered::Waits(self.make_wait(&press, What::Envelope(envelope)))
+    }
+
+    /// Sends a tally for each topic that wants one. `None`: the connection was lost.
+    pub(crate) async fn tally<L>(&self, core: &Core<L>) -> Option<()> {
+        let tallies = {
+            let press = core.press();
+            if press.untold.is_empty() {
+                return Some(());
+            }
+            self.make_wait(&press, What::Tallies)
+        };
+        tallies.handed_over().await?.ok()
+    }
+
+    /// With the lock of the numbers held.
+    fn make_wait(&self, _press: &Press, what: What) -> Waits {
         // Relaxed: it rises under the lock.
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let on_its_way = OnItsWay(Arc::clone(&self.waiting));
-        Offered::Waits(Waits { envelope, on_its_way, queue: self.queue.clone() })
+        Waits { what, on_its_way, queue: self.queue.clone() }
+    }
+
+    /// A ping behind the last tallies was answered.
+    pub(crate) fn tallies_arrived<L>(&self, core: &Core<L>) {
+        core.press().tallies_arrived();
     }
 
     /// Takes nothing more; what is in the queue is still written.
     pub(crate) fn close<L>(&self, core: &Core<L>) {
         // Under the lock: nobody is on the short way, then, or gets there.
-        let _press = core.press();
+        let mut press = core.press();
         self.closed.store(true, Ordering::Relaxed);
         self.close.cancel();
+        press.tallies_lost();
     }
 }
 
@@ -142,9 +181,9 @@ impl Waits {
     ///
     /// Dropped while there is no room, nothing was handed over; later, all of it was (X2).
     pub(crate) async fn handed_over(self) -> Option<Result<()>> {
-        let Self { envelope, on_its_way, queue } = self;
+        let Self { what, on_its_way, queue } = self;
         let (answer, answered) = oneshot::channel();
-        queue.send(Pending { envelope, on_its_way, answer }).await.ok()?;
+        queue.send(Pending { what, on_its_way, answer }).await.ok()?;
         answered.await.ok()
     }
 }
@@ -169,10 +208,14 @@ impl<L: Link> Writer<L> {
 
     async fn write(&mut self, batch: &mut Vec<Pending>) {
         let mut frames = Vec::with_capacity(batch.len());
-        let mut waiting = Vec::with_capacity(batch.len());
+        let (mut waiting, mut tallies) = (Vec::with_capacity(batch.len()), Vec::new());
         {
             let mut press = self.core.press();
-            for Pending { envelope, on_its_way, answer } in batch.drain(..) {
+            for Pending { what, on_its_way, answer } in batch.drain(..) {
+                let What::Envelope(envelope) = what else {
+                    tallies.push((on_its_way, answer));
+                    continue;
+                };
                 match press.print(&self.core, &envelope) {
                     Ok((name, stamp, frame)) => {
                         frames.push(Outgoing { name: name.clone(), frame });
@@ -192,6 +235,14 @@ impl<L: Link> Writer<L> {
             // Who has gone does not want to know.
             let _ = answer.send(result);
         }
+        if !tallies.is_empty() {
+            // Now that it is known of each number whether it counts.
+            let frames = self.core.press().print_tallies();
+            self.link.publish(frames).await;
+        }
+        for (_on_its_way, answer) in tallies {
+            let _ = answer.send(Ok(()));
+        }
     }
 }
 
@@ -200,8 +251,18 @@ impl<L: Link> Writer<L> {
 pub(crate) struct Press {
     sequencer: Sequencer,
     /// So that a name is not made anew for every envelope.
-    names: Recent<String, EngineName>,
+    names: Recent<String, Named>,
+    /// Topics that were published to since their last tally; at most [`TALLIES`].
+    untold: Vec<String>,
+    /// Topics whose tally is on its way: nobody knows yet whether it arrives.
+    told: Vec<String>,
     buffer: BytesMut,
+}
+
+struct Named {
+    name: EngineName,
+    /// Whether it is one of the untold.
+    is_untold: bool,
 }
 
 impl Press {
@@ -209,6 +270,8 @@ impl Press {
         Mutex::new(Self {
             sequencer: Sequencer::new(origin),
             names: Recent::new(NAMES),
+            untold: Vec::new(),
+            told: Vec::new(),
             buffer: BytesMut::new(),
         })
     }
@@ -223,7 +286,14 @@ impl Press {
         let name = if topic.len() > LONGEST {
             core.names.name(topic)
         } else {
-            self.names.get_or_insert_with(topic, |_| core.names.name(topic)).0.clone()
+            let make = |_| Named { name: core.names.name(topic), is_untold: false };
+            let (named, _) = self.names.get_or_insert_with(topic, make);
+            let tells = core.options.format == Format::Binary && self.untold.len() < TALLIES;
+            if tells && !named.is_untold {
+                named.is_untold = true;
+                self.untold.push(topic.to_owned());
+            }
+            named.name.clone()
         };
         let stamp = self.sequencer.take(&name);
         if self.buffer.capacity() < envelope.data().len() + 1024 {
@@ -234,6 +304,38 @@ impl Press {
             Err(error) => {
                 self.sequencer.give_back(&name, &stamp);
                 Err(error)
+            }
+        }
+    }
+
+    /// The tallies of all topics that want one.
+    fn print_tallies(&mut self) -> Vec<Outgoing> {
+        let mut frames = Vec::with_capacity(self.untold.len());
+        for topic in mem::take(&mut self.untold) {
+            // Forgotten by one of the two, it has come out of use.
+            let Some(named) = self.names.peek_mut(topic.as_str()) else { continue };
+            named.is_untold = false;
+            let name = named.name.clone();
+            let Some(stamp) = self.sequencer.last(&name) else { continue };
+            if wire::encode_tally(&stamp, &topic, &mut self.buffer).is_ok() {
+                frames.push(Outgoing { name, frame: self.buffer.split().freeze() });
+                self.told.push(topic);
+            }
+        }
+        frames
+    }
+
+    /// The engine has got the tallies that were on their way.
+    fn tallies_arrived(&mut self) {
+        self.told = Vec::new();
+    }
+
+    /// The connection is lost, and perhaps with it the tallies that were on their way.
+    fn tallies_lost(&mut self) {
+        for topic in mem::take(&mut self.told) {
+            if let Some(named) = self.names.peek_mut(topic.as_str()).filter(|one| !one.is_untold) {
+                named.is_untold = true;
+                self.untold.push(topic);
             }
         }
     }

@@ -33,7 +33,7 @@ impl<L: Link> Deliver for Core<L> {
                 Stop::End => return listened.give_back(ready),
                 Stop::Gap(missed, envelope) => {
                     self.tell(&listened.topic, Some(missed));
-                    let _ = self.engine.publish(envelope);
+                    let _ = envelope.map(|envelope| self.engine.publish(envelope));
                 }
             }
         }
@@ -53,8 +53,8 @@ impl<L: Link> Deliver for Core<L> {
 enum Stop {
     /// Nothing more has arrived.
     End,
-    /// Before this envelope, so many are missing.
-    Gap(u64, MessageEnvelope),
+    /// So many are missing: before this envelope, or before nothing, as a tally says.
+    Gap(u64, Option<MessageEnvelope>),
 }
 
 impl<L: Link> Core<L> {
@@ -76,7 +76,7 @@ impl<L: Link> Core<L> {
                 frame.expect_topic(&listened.topic)?;
                 Ok(frame)
             });
-            let wire::Frame { stamp, envelope } = match decoded {
+            let wire::Frame { stamp, envelope, is_tally } = match decoded {
                 Ok(frame) => frame,
                 Err(refused) => {
                     self.counters.refused(name, &refused);
@@ -86,12 +86,17 @@ impl<L: Link> Core<L> {
             let verdict = match stamp {
                 // In JSON, the origin may stand elsewhere.
                 Some(stamp) if stamp.origin == self.origin => continue,
+                Some(stamp) if is_tally => arrivals.ledger.observe_tally(&stamp),
                 Some(stamp) => arrivals.ledger.observe(&stamp),
                 None => Verdict::Next,
             };
             match verdict {
+                Verdict::Missed(missed) => {
+                    return (ready, Stop::Gap(missed, (!is_tally).then_some(envelope)));
+                }
+                // A tally says nothing new, most of the time.
+                Verdict::Next | Verdict::Old if is_tally => {}
                 Verdict::Next => ready.push(envelope),
-                Verdict::Missed(missed) => return (ready, Stop::Gap(missed, envelope)),
                 Verdict::Old => self.counters.refused(name, &"it, or a later one, was here"),
                 Verdict::Implausible => self.counters.refused(name, &"its number is a forged one"),
             }

@@ -80,6 +80,13 @@ impl Sequencer {
         Stamp { origin: self.origin, epoch: numbering.epoch, sequence: numbering.last }
     }
 
+    /// The last number of a topic that was taken and not given back, if it is remembered, and if
+    /// there is one.
+    pub fn last(&mut self, name: &EngineName) -> Option<Stamp> {
+        let numbering = self.topics.peek_mut(name).filter(|numbering| numbering.last > 0)?;
+        Some(Stamp { origin: self.origin, epoch: numbering.epoch, sequence: numbering.last })
+    }
+
     /// Takes a number back whose frame, for certain, was not and will not be sent.
     ///
     /// Of several, give back the last one first: a number that is the topic's last is used again,

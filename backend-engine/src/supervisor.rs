@@ -125,10 +125,10 @@ async fn carry<L: Link>(
         why = link.lost() => return Err(why),
     }
     outage.ends(core);
-    core.go_live(Live { link: Arc::clone(&link), era, outbox });
+    core.go_live(Live { link: Arc::clone(&link), era, outbox: outbox.clone() });
     tokio::select! {
         why = link.lost() => Err(why),
-        why = outlive_pings(&*link, core.options.ping_interval) => Err(why),
+        why = outlive_pings(core, &*link, &outbox) => Err(why),
         why = give_up_released(core, &*link, patience) => Err(why),
     }
 }
@@ -176,15 +176,21 @@ async fn bring_some_back<L: Link>(
     Ok(())
 }
 
-/// Pings; returns when one is not answered.
-async fn outlive_pings<L: Link>(link: &L, every: Duration) -> BoxError {
+/// Pings, behind tallies of what was published; returns when one is not answered.
+async fn outlive_pings<L: Link>(core: &Core<L>, link: &L, outbox: &Outbox) -> BoxError {
+    let every = core.options.ping_interval;
     let patience = every.saturating_mul(2);
     let mut interval = tokio::time::interval(every);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        match timeout(patience, link.ping()).await {
-            Ok(Ok(())) => {}
+        let pinged = async {
+            // If they cannot be handed over, the ping will tell why.
+            let _ = outbox.tally(core).await;
+            link.ping().await
+        };
+        match timeout(patience, pinged).await {
+            Ok(Ok(())) => outbox.tallies_arrived(core),
             Ok(Err(error)) => return error.into(),
             Err(_) => return format!("no answer to a ping within {patience:?}").into(),
         }

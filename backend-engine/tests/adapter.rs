@@ -1,7 +1,4 @@
-//! The whole suite over the smallest adapter: its engine is a part of the test.
-//!
-//! This is the file to begin with for another engine. What is above the harness is all that an
-//! adapter has to write; the engine itself stands in `switchboard/mod.rs`.
+//! The whole suite over the smallest adapter, which is `switchboard/driver.rs`.
 
 mod switchboard;
 
@@ -9,94 +6,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backend_core::{Backend, BoxError, Error, Result};
-use backend_engine::name::EngineName;
-use backend_engine::{Driver, EngineBackend, Handover, Inbox, Link, Options, Outgoing};
+use backend_core::{Backend, BoxError};
+use backend_engine::{EngineBackend, Options};
 use backend_testkit::{Claims, Cluster, Faults, Harness, Probe, async_trait};
-use bytes::Bytes;
-use tokio::sync::oneshot;
-use tokio_util::task::AbortOnDropHandle;
 
-use switchboard::{Line, Received, Switchboard};
-
-/// Makes connections.
-struct SwitchboardDriver {
-    switchboard: Arc<Switchboard>,
-    caller: usize,
-}
-
-/// One connection.
-struct SwitchboardLink {
-    line: Line,
-    /// Ends with the link.
-    _reader: AbortOnDropHandle<()>,
-}
-
-#[async_trait]
-impl Driver for SwitchboardDriver {
-    type Link = SwitchboardLink;
-
-    async fn connect(&self, inbox: Inbox) -> Result<SwitchboardLink, BoxError> {
-        let (line, mut arriving) = self.switchboard.call(self.caller)?;
-        let reader = tokio::spawn(async move {
-            while let Some(received) = arriving.recv().await {
-                match received {
-                    Received::Message { name, data } => inbox.deliver(&name, data),
-                    Received::Echo(back) => drop(back.send(())),
-                }
-            }
-        });
-        Ok(SwitchboardLink { line, _reader: AbortOnDropHandle::new(reader) })
-    }
-}
-
-fn handover(sent: Result<(), switchboard::Disconnected>) -> Handover {
-    match sent {
-        Ok(()) => Handover::Taken,
-        Err(error) => Handover::Refused(Error::unavailable(error)),
-    }
-}
-
-#[async_trait]
-impl Link for SwitchboardLink {
-    fn max_frame(&self) -> Option<usize> {
-        Some(switchboard::MAX_DATA)
-    }
-
-    async fn subscribe(&self, name: &EngineName) -> Result<()> {
-        // Who publishes from here on finds this connection.
-        self.line.listen(name.as_str()).map_err(Error::unavailable)
-    }
-
-    async fn unsubscribe(&self, name: &EngineName) -> Result<()> {
-        self.line.leave(name.as_str()).map_err(Error::unavailable)
-    }
-
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {
-        let send = |Outgoing { name, frame }| handover(self.line.send(name.as_str(), frame));
-        frames.into_iter().map(send).collect()
-    }
-
-    const TAKES_AT_ONCE: bool = true;
-
-    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Handover> {
-        Some(handover(self.line.send(name.as_str(), frame)))
-    }
-
-    async fn ping(&self) -> Result<()> {
-        // Through the queue of what arrives, and so behind everything that has.
-        let (back, is_back) = oneshot::channel();
-        self.line.echo(back).map_err(Error::unavailable)?;
-        is_back.await.map_err(Error::unavailable)
-    }
-
-    async fn lost(&self) -> BoxError {
-        self.line.disconnected().await;
-        "the switchboard has hung up".into()
-    }
-
-    async fn close(&self) {}
-}
+use switchboard::Switchboard;
+use switchboard::driver::SwitchboardDriver;
 
 const CAPACITY: usize = 64;
 

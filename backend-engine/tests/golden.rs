@@ -54,7 +54,7 @@ fn holds(format: Format, golden: Bytes, (stamp, envelope): (Stamp, MessageEnvelo
     wire::encode(format, &stamp, &envelope, &mut written).expect("the format has a form for it");
     assert_eq!(written, golden);
     assert_eq!(wire::peek_origin(&golden), Some(stamp.origin));
-    assert_eq!(wire::decode(golden), Ok(Frame { stamp: Some(stamp), envelope }));
+    assert_eq!(wire::decode(golden), Ok(Frame { stamp: Some(stamp), envelope, is_tally: false }));
 }
 
 #[test]
@@ -83,19 +83,39 @@ fn json_rounds_a_ttl_up_to_whole_milliseconds() {
     assert_eq!(written, golden!("v1-full.json"));
 
     let envelope = envelope.with_ttl(Duration::from_millis(30_001));
-    assert_eq!(wire::decode(golden!("v1-full.json")), Ok(Frame { stamp: Some(stamp), envelope }));
+    assert_eq!(
+        wire::decode(golden!("v1-full.json")),
+        Ok(Frame { stamp: Some(stamp), envelope, is_tally: false })
+    );
 }
 
 #[test]
 fn what_go_writes_is_read() {
     let (_, envelope) = plain();
-    assert_eq!(wire::decode(golden!("tavern-plain.json")), Ok(Frame { stamp: None, envelope }));
+    assert_eq!(
+        wire::decode(golden!("tavern-plain.json")),
+        Ok(Frame { stamp: None, envelope, is_tally: false })
+    );
 
     // Go escapes what might be markup.
     let envelope = MessageEnvelope::new("orders", "<p>one & two</p>")
         .with_scope("user:42")
         .with_ttl(Duration::from_secs(30))
         .with_id("order-1001");
-    assert_eq!(wire::decode(golden!("tavern-full.json")), Ok(Frame { stamp: None, envelope }));
+    assert_eq!(
+        wire::decode(golden!("tavern-full.json")),
+        Ok(Frame { stamp: None, envelope, is_tally: false })
+    );
     assert_eq!(wire::peek_origin(&golden!("tavern-full.json")), None);
+}
+
+#[test]
+fn a_tally_is_what_it_always_was() {
+    let (stamp, _) = plain();
+    let mut written = BytesMut::new();
+    wire::encode_tally(&stamp, "orders", &mut written).expect("the topic is short");
+    assert_eq!(written, golden!("v1-tally.bin"));
+    let envelope = MessageEnvelope::new("orders", "");
+    let tally = Frame { stamp: Some(stamp), envelope, is_tally: true };
+    assert_eq!(wire::decode(golden!("v1-tally.bin")), Ok(tally));
 }

@@ -323,3 +323,34 @@ fn what_no_publisher_comes_to_is_not_believed() {
     }
     assert_eq!(ledger.observe(&sequencer.take(&topic)), Verdict::Next, "as if nothing had been");
 }
+
+#[test]
+fn a_tally_tells_of_what_is_missing_when_nothing_follows() {
+    let [topic] = topics();
+    let (mut sequencer, mut ledger) = (Sequencer::new(origin(0)), Ledger::new());
+    assert_eq!(sequencer.last(&topic), None);
+    let first = sequencer.take(&topic);
+    let tally = |sequencer: &mut Sequencer| sequencer.last(&topic).expect("there is a last one");
+    assert_eq!(ledger.observe_tally(&tally(&mut sequencer)), Verdict::Next, "a beginning");
+    assert_eq!(ledger.observe(&first), Verdict::Old);
+
+    let second = sequencer.take(&topic);
+    assert_eq!(ledger.observe(&second), Verdict::Next, "the tally has used no number");
+    assert_eq!(ledger.observe_tally(&tally(&mut sequencer)), Verdict::Next, "nothing is missing");
+    let _lost = [sequencer.take(&topic), sequencer.take(&topic)];
+    assert_eq!(ledger.observe_tally(&tally(&mut sequencer)), Verdict::Missed(2));
+    assert_eq!(ledger.observe_tally(&tally(&mut sequencer)), Verdict::Next, "told once");
+    assert_eq!(ledger.observe_tally(&second), Verdict::Old, "late");
+    assert_eq!(ledger.observe(&sequencer.take(&topic)), Verdict::Next);
+
+    // What was given back was not published.
+    let last = sequencer.take(&topic);
+    sequencer.give_back(&topic, &last);
+    assert_eq!(ledger.observe_tally(&tally(&mut sequencer)), Verdict::Next);
+
+    ledger.interrupt();
+    let _lost = sequencer.take(&topic);
+    assert_eq!(ledger.observe_tally(&tally(&mut sequencer)), Verdict::Next, "told otherwise");
+    let _lost = sequencer.take(&topic);
+    assert_eq!(ledger.observe_tally(&tally(&mut sequencer)), Verdict::Missed(1));
+}

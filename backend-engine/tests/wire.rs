@@ -85,7 +85,7 @@ proptest! {
         let decoded = wire::decode(frame.clone()).unwrap();
         // Not a copy: the data lies where the frame ends.
         prop_assert_eq!(decoded.envelope.data().as_ptr_range().end, frame.as_ptr_range().end);
-        prop_assert_eq!(decoded, Frame { stamp: Some(stamp), envelope });
+        prop_assert_eq!(decoded, Frame { stamp: Some(stamp), envelope, is_tally: false });
     }
 
     #[test]
@@ -99,7 +99,7 @@ proptest! {
         let overhead = wire::overhead(Format::Json, &envelope).unwrap();
         let length = frame.len() - envelope.data().len();
         prop_assert!((overhead - 38..=overhead).contains(&length), "{} of {}", length, overhead);
-        prop_assert_eq!(wire::decode(frame).unwrap(), Frame { stamp: Some(stamp), envelope: expected });
+        prop_assert_eq!(wire::decode(frame).unwrap(), Frame { stamp: Some(stamp), envelope: expected, is_tally: false });
     }
 
     #[test]
@@ -107,7 +107,7 @@ proptest! {
         let Some(expected) = in_milliseconds(envelope.clone()) else { return Ok(()) };
         let frame = Bytes::from(serde_json::to_vec(&envelope).unwrap());
         prop_assert_eq!(wire::peek_origin(&frame), None);
-        prop_assert_eq!(wire::decode(frame).unwrap(), Frame { stamp: None, envelope: expected });
+        prop_assert_eq!(wire::decode(frame).unwrap(), Frame { stamp: None, envelope: expected, is_tally: false });
     }
 
     #[test]
@@ -186,7 +186,10 @@ fn frames_that_share_a_buffer_do_not_disturb_each_other() {
         frames.push((buffer.split().freeze(), envelope));
     }
     for (frame, envelope) in frames {
-        assert_eq!(wire::decode(frame), Ok(Frame { stamp: Some(stamp), envelope }));
+        assert_eq!(
+            wire::decode(frame),
+            Ok(Frame { stamp: Some(stamp), envelope, is_tally: false })
+        );
     }
 }
 
@@ -205,7 +208,8 @@ fn the_stamp_may_stand_anywhere_in_json_and_be_null() {
 
 #[test]
 fn a_topic_is_compared_byte_by_byte() {
-    let frame = Frame { stamp: None, envelope: MessageEnvelope::new("orders", "") };
+    let frame =
+        Frame { stamp: None, envelope: MessageEnvelope::new("orders", ""), is_tally: false };
     assert_eq!(frame.expect_topic("orders"), Ok(()));
     for other in ["", "order", "orders ", "Orders", "orders\0"] {
         assert_eq!(frame.expect_topic(other), Err(Refused::Topic), "{other:?}");

@@ -21,9 +21,14 @@ pub(super) const VERSION: u8 = 1;
 /// What every frame has: magic, version, origin, epoch, sequence, flags, two lengths.
 pub(super) const HEAD: usize = 1 + 1 + 16 + 8 + 8 + 1 + 4 + 4;
 
+/// Where the flags stand.
+const FLAGS: usize = 1 + 1 + 16 + 8 + 8;
+
 const SCOPE: u8 = 0b001;
 const TTL: u8 = 0b010;
 const ID: u8 = 0b100;
+/// Not an envelope: how far the numbers have come. No other flag stands beside it.
+const TALLY: u8 = 0b1000;
 
 /// All that is not data: the head, the optional part of it, and the texts.
 pub(super) fn overhead(envelope: &MessageEnvelope) -> usize {
@@ -69,6 +74,13 @@ pub(super) fn encode(stamp: &Stamp, envelope: &MessageEnvelope, into: &mut Bytes
     Ok(())
 }
 
+pub(super) fn encode_tally(stamp: &Stamp, topic: &str, into: &mut BytesMut) -> Result<()> {
+    let start = into.len();
+    encode(stamp, &MessageEnvelope::new(topic, Bytes::new()), into)?;
+    into[start + FLAGS] = TALLY;
+    Ok(())
+}
+
 fn length(field: &str, length: usize) -> Result<u32> {
     u32::try_from(length)
         .map_err(|_| Error::codec(format!("{field} of {length} bytes: the wire takes up to 4 GiB")))
@@ -83,10 +95,14 @@ pub(super) fn decode(frame: Bytes) -> Result<Frame, Refused> {
     let origin = Origin::from_bytes(rest.array()?);
     let (epoch, sequence) = (rest.u64()?, rest.u64()?);
     let [flags] = rest.array()?;
-    if flags & !(SCOPE | TTL | ID) != 0 {
+    let is_tally = flags == TALLY;
+    if flags & !(SCOPE | TTL | ID) != 0 && !is_tally {
         return Err(Refused::Flags { flags });
     }
     let (topic, data) = (rest.u32()?, rest.u32()?);
+    if is_tally && data != 0 {
+        return Err(Refused::Trailing { extra: data.into() });
+    }
     let scope = if flags & SCOPE != 0 { Some(rest.u32()?) } else { None };
     let ttl = if flags & TTL != 0 { Some((rest.u64()?, rest.u32()?)) } else { None };
     let id = if flags & ID != 0 { Some(rest.u32()?) } else { None };
@@ -115,7 +131,7 @@ pub(super) fn decode(frame: Bytes) -> Result<Frame, Refused> {
         }
         envelope = envelope.with_ttl(Duration::new(seconds, nanoseconds));
     }
-    Ok(Frame { stamp: Some(Stamp { origin, epoch, sequence }), envelope })
+    Ok(Frame { stamp: Some(Stamp { origin, epoch, sequence }), envelope, is_tally })
 }
 
 /// The origin of a frame of this version, without a look at anything else.

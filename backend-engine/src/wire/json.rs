@@ -136,7 +136,7 @@ pub(super) fn decode(frame: &Bytes) -> Result<Frame, Refused> {
     if stamp.is_some_and(|stamp| stamp.sequence == 0) {
         return Err(Refused::Sequence);
     }
-    Ok(Frame { stamp, envelope })
+    Ok(Frame { stamp, envelope, is_tally: false })
 }
 
 /// The origin where it stands first, as it does in what this crate writes.

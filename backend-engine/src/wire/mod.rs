@@ -75,6 +75,8 @@ pub struct Frame {
     pub stamp: Option<Stamp>,
     /// What was published.
     pub envelope: MessageEnvelope,
+    /// Nothing was: it is a [tally](encode_tally), and of the envelope there is the topic only.
+    pub is_tally: bool,
 }
 
 impl Frame {
@@ -108,6 +110,20 @@ pub fn encode(
         Format::Binary => binary::encode(stamp, envelope, into),
         Format::Json => json::encode(stamp, envelope, into),
     }
+}
+
+/// Appends a tally: a frame without an envelope, which says that the numbers of this topic have come
+/// as far as this stamp.
+///
+/// What is lost is told when something later arrives; and when nothing later was published, a tally
+/// is that. It goes the same way, behind what was published, and uses up no number: see
+/// [`Ledger::observe_tally`](crate::Ledger::observe_tally). In binary only, for whoever reads JSON may
+/// take it for an envelope.
+///
+/// # Errors
+/// [`Error::Codec`]: a topic of more than 4 GiB.
+pub fn encode_tally(stamp: &Stamp, topic: &str, into: &mut BytesMut) -> Result<()> {
+    binary::encode_tally(stamp, topic, into)
 }
 
 /// Reads a frame of either format.

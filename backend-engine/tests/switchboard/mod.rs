@@ -1,6 +1,11 @@
 //! An engine in the test's own process: whoever listens to a name gets what is sent under it, the
 //! sender too. It keeps nothing, and hangs up on whom it is told to.
 
+// Each test binary uses its part.
+#![allow(dead_code)]
+
+pub(crate) mod driver;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,9 +27,16 @@ pub(crate) enum Received {
     Echo(oneshot::Sender<()>),
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("disconnected")]
-pub(crate) struct Disconnected;
+/// What the switchboard answers when it does not do what it is asked for.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("disconnected")]
+    Disconnected,
+    #[error("busy, try again")]
+    Busy,
+    #[error("denied")]
+    Denied,
+}
 
 #[derive(Default)]
 pub(crate) struct Switchboard(Mutex<State>);
@@ -36,6 +48,10 @@ struct State {
     cut: BTreeSet<usize>,
     /// How many lines there have been.
     calls: u64,
+    /// How many of the next messages get lost.
+    lose: usize,
+    /// How the next requests to listen or to leave are answered.
+    refuse: Vec<Refused>,
 }
 
 struct Plugged {
@@ -84,6 +100,21 @@ impl Switchboard {
         self.lock().cut.remove(&caller);
     }
 
+    /// The next messages get lost.
+    pub(crate) fn lose(&self, messages: usize) {
+        self.lock().lose = messages;
+    }
+
+    /// The next requests to listen or to leave are answered by these, the last one first.
+    pub(crate) fn refuse(&self, answers: impl Into<Vec<Refused>>) {
+        self.lock().refuse = answers.into();
+    }
+
+    /// How often anybody has called.
+    pub(crate) fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
     /// How many names a caller listens to.
     pub(crate) fn names(&self, caller: usize) -> u64 {
         self.lock().lines.get(&caller).map_or(0, |line| line.names.len() as u64)
@@ -95,17 +126,23 @@ impl Switchboard {
 }
 
 impl Line {
-    pub(crate) fn listen(&self, name: &str) -> Result<(), Disconnected> {
+    pub(crate) fn listen(&self, name: &str) -> Result<(), Refused> {
+        self.granted()?;
         self.with(|line| line.names.insert(name.to_owned())).map(drop)
     }
 
-    pub(crate) fn leave(&self, name: &str) -> Result<(), Disconnected> {
+    pub(crate) fn leave(&self, name: &str) -> Result<(), Refused> {
+        self.granted()?;
         self.with(|line| line.names.remove(name)).map(drop)
     }
 
-    pub(crate) fn send(&self, name: &str, data: Bytes) -> Result<(), Disconnected> {
+    pub(crate) fn send(&self, name: &str, data: Bytes) -> Result<(), Refused> {
         let mut state = self.switchboard.lock();
         self.plugged(&mut state)?;
+        if state.lose > 0 {
+            state.lose -= 1;
+            return Ok(());
+        }
         for line in state.lines.values().filter(|line| line.names.contains(name)) {
             // Who is gone hears nothing.
             let _ =
@@ -114,21 +151,25 @@ impl Line {
         Ok(())
     }
 
-    pub(crate) fn echo(&self, back: oneshot::Sender<()>) -> Result<(), Disconnected> {
-        self.with(|line| line.queue.send(Received::Echo(back)).map_err(|_| Disconnected))?
+    pub(crate) fn echo(&self, back: oneshot::Sender<()>) -> Result<(), Refused> {
+        self.with(|line| line.queue.send(Received::Echo(back)).map_err(|_| Refused::Disconnected))?
     }
 
     pub(crate) async fn disconnected(&self) {
         self.disconnected.cancelled().await;
     }
 
-    fn with<T>(&self, of: impl FnOnce(&mut Plugged) -> T) -> Result<T, Disconnected> {
+    fn granted(&self) -> Result<(), Refused> {
+        self.switchboard.lock().refuse.pop().map_or(Ok(()), Err)
+    }
+
+    fn with<T>(&self, of: impl FnOnce(&mut Plugged) -> T) -> Result<T, Refused> {
         Ok(of(self.plugged(&mut self.switchboard.lock())?))
     }
 
-    fn plugged<'a>(&self, state: &'a mut State) -> Result<&'a mut Plugged, Disconnected> {
-        let line = state.lines.get_mut(&self.caller).ok_or(Disconnected)?;
-        if line.number == self.number { Ok(line) } else { Err(Disconnected) }
+    fn plugged<'a>(&self, state: &'a mut State) -> Result<&'a mut Plugged, Refused> {
+        let line = state.lines.get_mut(&self.caller).ok_or(Refused::Disconnected)?;
+        if line.number == self.number { Ok(line) } else { Err(Refused::Disconnected) }
     }
 }
 
