@@ -73,7 +73,7 @@ impl<L: Link> Core<L> {
             released,
             live: watch::Sender::new(None),
             stop: CancellationToken::new(),
-            counters: Counters::default(),
+            counters: Counters::of(origin),
             options,
         }
     }

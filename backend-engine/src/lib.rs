@@ -4,18 +4,57 @@
 //! PostgreSQL. This crate is for authors of adapters to one; applications take a finished backend.
 //! It has what is the same for all engines, and easily got wrong when it is written again.
 //!
-//! | module | what it has |
+//! | | what it has |
 //! |---|---|
+//! | [`EngineBackend`] | the contract's methods, for any engine: who is subscribed, what is told after a loss, who connects again |
+//! | [`driver`] | what an engine has to offer for that: **all that an adapter writes** |
 //! | [`wire`] | an envelope as bytes and back, for any bytes that a stranger may send |
 //! | [`name`] | what the engine calls a topic |
 //! | [`ledger`] | numbers given to what is published, and what is missing where it is received |
 //!
+//! # How to write an adapter
+//!
+//! An adapter is a public type around an [`EngineBackend`], a builder for its [`Options`] and the
+//! engine's own, and two traits: a [`Driver`] connects, and a [`Link`] is one connection. The smallest
+//! whole one has 100 lines: `tests/switchboard/driver.rs` of this crate, which passes the whole suite in
+//! `tests/adapter.rs`. `backend-redis` and `backend-nats` are the ones to look at next. In this order:
+//!
+//! 1. **`Driver::connect`**: connect with the engine's client, its own reconnecting switched off, for
+//!    what it would send again is stale. Give everything that arrives to the [`Inbox`], in order, from
+//!    wherever the client hands it out; that never blocks.
+//! 2. **`Link::lost`**: when does the client know that a connection is gone? And the drop of the link has
+//!    to end every task and socket of it.
+//! 3. **`Link::subscribe`**: when is it *true* that whatever is published from now on will arrive? The
+//!    engine's own reply, if that says so (Redis); else whatever has to be sent behind the request, and
+//!    come back (NATS). This is where adapters go wrong, and the suite looks hardest (clause D4).
+//! 4. **`Link::publish`**: what was refused, what may have been sent all the same? See [`Handover`].
+//! 5. **`Link::ping`**: over the path that messages take.
+//! 6. **The suite**: a `Harness` with a private server, a wire that can be cut, and a `Probe` that asks
+//!    the server what it holds. Then kill the server in the middle of everything.
+//!
+//! A third engine such as PostgreSQL differs in [`Names::within`](name::Names::within), for names of 63
+//! bytes, and in frames that have to be text. Everything else is here.
+//!
 //! # The way of one envelope
 //!
-//! Publishing: [`Names::name`](name::Names::name) → [`wire::check_size`] → [`Sequencer::take`] →
-//! [`wire::encode`] → the engine's client. Receiving: [`wire::peek_origin`] (an own echo ends
-//! here) → [`wire::decode`] → [`Frame::expect_topic`](wire::Frame::expect_topic) →
-//! [`Ledger::observe`] → the fan-out of `backend-fanout`.
+//! Out: `backend.rs` (`publish`) → `core.rs` (is there a connection?) → `outbox.rs` (a number, a frame,
+//! and in one step with these) → the adapter's [`Link`]. With [`name`], [`Sequencer`] and [`wire`].
+//!
+//! In: the adapter → `inbox.rs` → `receive.rs` (an own echo? an envelope of this topic? the next one?)
+//! → the fan-out of `backend-fanout`, where the users subscribe. With [`wire`], `topics.rs` and
+//! [`ledger`].
+//!
+//! And from one connection to the next: `supervisor.rs`, with `registry.rs` (what the engine has been
+//! asked for), `released.rs` (what nobody wants any more) and `outage.rs` (when to try again, and what
+//! the log tells of it).
+//!
+//! # What the log tells
+//!
+//! Events of [`tracing`]: `info` for a connection, and for the end of an outage with its duration, the
+//! number of topics and of attempts; `warn` for the beginning of an outage with its cause, for each new
+//! cause while it lasts, for envelopes lost on their way, and for messages that were dropped, the last
+//! two at most once a second; `error` for a topic that the engine denies after an outage. `instance` is
+//! the instance's [`Origin`]. None of them holds data, nor a password.
 
 mod backend;
 mod core;

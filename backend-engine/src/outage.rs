@@ -32,20 +32,21 @@ struct Begun {
 
 impl Outage {
     /// The connection is lost, or an attempt to get another one has failed.
-    pub(crate) fn goes_on(&mut self, cause: &dyn fmt::Display) {
+    pub(crate) fn goes_on<L>(&mut self, core: &Core<L>, cause: &dyn fmt::Display) {
+        let instance = core.origin;
         let cause = cause.to_string();
         match &mut self.begun {
             None => {
-                tracing::warn!(%cause, "the connection to the engine is lost");
+                tracing::warn!(%instance, %cause, "the connection to the engine is lost");
                 self.begun = Some(Begun { at: Instant::now(), attempts: 0, cause });
             }
             Some(begun) => {
                 begun.attempts += 1;
                 let attempts = begun.attempts;
                 if begun.cause == cause {
-                    tracing::debug!(%cause, attempts, "no connection to the engine yet");
+                    tracing::debug!(%instance, %cause, attempts, "no connection to the engine yet");
                 } else {
-                    tracing::warn!(%cause, attempts, "no connection to the engine yet");
+                    tracing::warn!(%instance, %cause, attempts, "no connection to the engine yet");
                     begun.cause = cause;
                 }
             }
@@ -68,12 +69,15 @@ impl Outage {
     /// Every topic is live.
     pub(crate) fn ends<L: Link>(&mut self, core: &Core<L>) {
         self.pauses = None;
-        let topics = core.users.stats().topics;
+        let (instance, topics) = (core.origin, core.users.stats().topics);
         match self.begun.take() {
-            None => tracing::info!(namespace = core.options.namespace, "connected to the engine"),
+            None => {
+                let namespace = &core.options.namespace;
+                tracing::info!(%instance, namespace, "connected to the engine");
+            }
             Some(Begun { at, attempts, .. }) => {
                 let after = at.elapsed();
-                tracing::info!(?after, topics, attempts, "connected to the engine again");
+                tracing::info!(%instance, ?after, topics, attempts, "connected to the engine again");
             }
         }
     }

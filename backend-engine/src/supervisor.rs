@@ -72,7 +72,7 @@ pub(crate) async fn supervise<D: Driver>(
             break;
         };
         core.lose();
-        outage.goes_on(&*why);
+        outage.goes_on(&core, &*why);
         // Aborted at once, it would call refused what it has handed over, and what may arrive.
         if timeout(GRACE, &mut writer).await.is_err() {
             writer.abort();
@@ -105,7 +105,7 @@ async fn reconnect<D: Driver>(
         let era = core.next_era();
         match connect(driver, core, era).await {
             Ok(connected) => return connected,
-            Err(error) => outage.goes_on(&*error),
+            Err(error) => outage.goes_on(core, &*error),
         }
     }
 }
@@ -168,7 +168,7 @@ async fn bring_some_back<L: Link>(
             // The engine was reached, and denies this topic now. Its streams end, for they will get
             // nothing more; the others go on.
             Err(error) => {
-                tracing::error!(%topic, %error, "the engine gives this topic no more");
+                tracing::error!(instance = %core.origin, %topic, %error, "the engine gives this topic no more");
                 let _ = core.users.unsubscribe(topic);
             }
         }
@@ -214,7 +214,7 @@ async fn give_up_released<L: Link>(core: &Core<L>, link: &L, patience: Duration)
                     Err(error) if error.is_retryable() => return Err(error.into()),
                     // It goes on to send what is dropped here, and nothing else has come to harm.
                     Err(error) => {
-                        tracing::warn!(%topic, %error, "the engine does not end a subscription");
+                        tracing::warn!(instance = %core.origin, %topic, %error, "the engine does not end a subscription");
                         return Ok(());
                     }
                 }

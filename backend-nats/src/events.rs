@@ -46,7 +46,7 @@ impl Events {
             Event::ServerError(error) => self.hear_error(error),
             // The numbers in the frames tell what is missing.
             Event::SlowConsumer(subscription) => {
-                tracing::warn!(subscription, "the client has dropped messages");
+                tracing::debug!(subscription, "the client has dropped messages");
             }
             _ => {}
         }
