@@ -31,7 +31,7 @@
 //! |---|---|
 //! | health and counters | both are kept |
 //! | total order (O2) | no: two publishers may be seen in another order by another instance |
-//! | exact gaps | where a reader is too slow, where the client throws away, and where a publisher's connection loses something |
+//! | exact gaps | where a reader is too slow, where more has arrived than can be read, and where a publisher's connection loses something |
 //! | largest data | the server's `max_payload`, 1 MiB, less the head (43 bytes in binary), topic, scope and id |
 //!
 //! How some of it comes about:
@@ -51,8 +51,9 @@
 //!   the server denies it. [`Error::Unavailable`](backend_core::Error::Unavailable): there was no
 //!   connection. After it, an envelope may have arrived all the same.
 //! - **Losses** (L2): each envelope is numbered, so what is lost between two instances is told by
-//!   number: as soon as something later arrives. An outage of the instance itself is told by a gap of
-//!   unknown size.
+//!   number: as soon as something later arrives, which is at the latest with the publisher's next
+//!   ping (of up to 1,024 topics that it has just published to). An outage of the instance itself is
+//!   told by a gap of unknown size; what others lose until they are heard again is not told besides.
 //! - **Outages** (H5, H6): a connection that is lost stays lost, with all that waits in it. The
 //!   instance makes another one, and never gives up. Nothing is queued meanwhile, and nothing stale
 //!   comes out afterwards.
@@ -132,7 +133,8 @@
 //! # The way of one envelope
 //!
 //! `builder` (`auth`: URLs) → `driver` → `link` (one connection): `rights` (what the server denies),
-//! `marks` and `peers` (what has arrived, and who has answered), `forward` (a task for each topic),
+//! `marks` and `peers` (what has arrived, and who has answered), `forward` and `backlog` (a task for each
+//! topic),
 //! `events` (what the client tells besides). Above it is `backend-engine`: names, numbers, frames, and
 //! the supervisor.
 
