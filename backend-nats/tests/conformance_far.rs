@@ -1,4 +1,4 @@
-//! The whole suite, over a server of its own that is far away: everything takes 20 ms, each way.
+//! The whole suite, over a server of its own that is far away: everything takes 10 ms, each way.
 
 mod support;
 
@@ -9,5 +9,5 @@ use support::Nats;
 use support::harness::conform;
 
 fn main() -> ExitCode {
-    conform("nats-far", Duration::from_millis(20), async || Ok(vec![Nats::start().await?]))
+    conform("nats-far", Duration::from_millis(10), async || Ok(vec![Nats::start().await?]))
 }

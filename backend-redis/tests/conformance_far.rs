@@ -1,4 +1,4 @@
-//! The whole suite over a server of its own that is far away: everything takes 20 ms, each way.
+//! The whole suite over a server of its own that is far away: everything takes 10 ms, each way.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::Redis;
 use support::harness::{Servers, conform};
 
 fn main() -> ExitCode {
-    conform("redis-far", Duration::from_millis(20), async || {
+    conform("redis-far", Duration::from_millis(10), async || {
         Ok(Servers { master: Redis::start().await?, besides: Vec::new() })
     })
 }

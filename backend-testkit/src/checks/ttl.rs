@@ -265,9 +265,16 @@ async fn counted_from_receipt(bench: Bench) -> Verified {
     let ttl = (fastest / 2).max(Duration::from_millis(5));
     for attempt in 0..40 {
         let (data, end) = (format!("brief {attempt}"), format!("end {attempt}"));
-        a.send(MessageEnvelope::new("news", data.clone()).with_ttl(ttl)).await?;
-        a.publish("news", &end).await?;
-        let first = reader.message(&crate::show::quoted(&data)).await?;
+        let publishing = async {
+            a.send(MessageEnvelope::new("news", data.clone()).with_ttl(ttl)).await?;
+            a.publish("news", &end).await
+        };
+        // Beside one another: where a publish takes its time, a reader that came behind it would be
+        // too late.
+        let wanted = crate::show::quoted(&data);
+        let (published, first) = tokio::join!(publishing, reader.message(&wanted));
+        published?;
+        let first = first?;
         if first.data().starts_with(b"brief") {
             return Ok(());
         }
