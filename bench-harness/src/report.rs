@@ -25,6 +25,9 @@ pub struct Report {
     title: String,
     rows: Vec<Row>,
     figures: Vec<Figure>,
+    /// That of the rows to come.
+    #[serde(skip)]
+    target: Option<f64>,
 }
 
 /// One thing that all contenders have done.
@@ -33,6 +36,8 @@ struct Row {
     work: String,
     unit: &'static str,
     better: Better,
+    /// How many times as good as the last one the first one should be, at least.
+    target: Option<f64>,
     contenders: Vec<Contender>,
 }
 
@@ -49,12 +54,16 @@ struct Contender {
     samples: Samples,
 }
 
-/// One figure that is compared with nothing.
+/// A figure that is compared with nothing but what it should be.
 #[derive(Clone, Debug, Serialize)]
 struct Figure {
     what: String,
-    value: f64,
     unit: &'static str,
+    median: f64,
+    low: f64,
+    high: f64,
+    at_most: Option<f64>,
+    samples: Samples,
 }
 
 /// A contender's name, and its next round, which gives a figure.
@@ -64,7 +73,14 @@ impl Report {
     /// An empty one. `name` is that of its files.
     #[must_use]
     pub fn new(name: &str, title: &str) -> Self {
-        Self { name: name.to_owned(), title: title.to_owned(), rows: vec![], figures: vec![] }
+        let (name, title) = (name.to_owned(), title.to_owned());
+        Self { name, title, rows: vec![], figures: vec![], target: None }
+    }
+
+    /// How many times as good as the last contender the first one should be, at least, in the rows
+    /// that are added from here on. The table says where it is not.
+    pub fn set_target(&mut self, at_least: Option<f64>) {
+        self.target = at_least;
     }
 
     /// Lets all contenders do the same work, in turns, for so many rounds; after one that does not
@@ -115,38 +131,52 @@ impl Report {
                 samples: samples.clone(),
             }
         });
-        let row = Row { work: work.to_owned(), unit, better, contenders: contenders.collect() };
+        let (work, target) = (work.to_owned(), self.target);
+        let row = Row { work, unit, better, target, contenders: contenders.collect() };
         println!("{}", row.line());
         self.rows.push(row);
     }
 
-    /// Adds one figure that is compared with nothing. Prints it.
-    pub fn figure(&mut self, what: &str, value: f64, unit: &'static str) {
-        println!("{what}: {} {unit}", number(value));
-        self.figures.push(Figure { what: what.to_owned(), value, unit });
+    /// Adds a figure that is compared with nothing but, perhaps, what it should be at most. Prints it.
+    pub fn figure(
+        &mut self,
+        what: &str,
+        unit: &'static str,
+        samples: &Samples,
+        at_most: Option<f64>,
+    ) {
+        let figure = Figure {
+            what: what.to_owned(),
+            unit,
+            median: samples.median(),
+            low: samples.quantile(0.1),
+            high: samples.quantile(0.9),
+            at_most,
+            samples: samples.clone(),
+        };
+        println!("{what:<44}  {}{}", figure.shown(), figure.verdict());
+        self.figures.push(figure);
     }
 
     /// The table.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let mut text = format!("### {}\n", self.title);
-        let mut names: Vec<&str> = Vec::new();
+        let mut head: Vec<&str> = Vec::new();
         for row in &self.rows {
-            let its: Vec<_> = row.contenders.iter().map(|one| one.name.as_str()).collect();
-            if its != names {
-                text.push_str("\n| | ");
-                text.push_str(&its.join(" | "));
-                text.push_str(" |\n|---|");
-                text.push_str(&"---|".repeat(its.len()));
-                text.push('\n');
-                names = its;
+            let names = row.contenders.iter().map(|one| one.name.as_str());
+            let its: Vec<_> = names.chain(row.target.map(|_| "target")).collect();
+            if its != head {
+                text.push_str(&table(&its));
+                head = its;
             }
             text.push_str(&row.markdown());
         }
         if !self.figures.is_empty() {
-            text.push_str("\n| | |\n|---|---|\n");
-            for Figure { what, value, unit } in &self.figures {
-                let _ = writeln!(text, "| {what} | {} {unit} |", number(*value));
+            text.push_str(&table(&["median (most rounds)", "target"]));
+            for figure in &self.figures {
+                let (shown, verdict) = (figure.shown(), figure.verdict());
+                let _ = writeln!(text, "| {} | {shown} | {} |", figure.what, verdict.trim());
             }
         }
         text
@@ -178,6 +208,9 @@ impl Row {
                 );
             }
         }
+        if let Some(verdict) = self.verdict() {
+            let _ = write!(line, "  {verdict}");
+        }
         line
     }
 
@@ -187,12 +220,48 @@ impl Row {
             let (median, unit) = (number(one.median), self.unit);
             let _ = match index {
                 0 => write!(line, " **{median} {unit}** |"),
-                _ => write!(line, " {median} {unit} (×{:.2}) |", one.first_over_this),
+                _ => write!(
+                    line,
+                    " {median} {unit} (×{:.2}, {:.2} to {:.2}) |",
+                    one.first_over_this, one.ratio_low, one.ratio_high
+                ),
             };
+        }
+        if let Some(verdict) = self.verdict() {
+            let _ = write!(line, " {verdict} |");
         }
         line.push('\n');
         line
     }
+
+    fn verdict(&self) -> Option<String> {
+        let (target, last) = (self.target?, self.contenders.last()?);
+        let verdict = verdict(last.first_over_this >= target);
+        Some(format!("×{target:.2}: {verdict}"))
+    }
+}
+
+impl Figure {
+    fn shown(&self) -> String {
+        let (low, high) = (number(self.low), number(self.high));
+        format!("{} {} ({low} to {high})", number(self.median), self.unit)
+    }
+
+    fn verdict(&self) -> String {
+        self.at_most.map_or_else(String::new, |most| {
+            format!("  {} {}: {}", number(most), self.unit, verdict(self.median <= most))
+        })
+    }
+}
+
+/// What is missed should not be overlooked.
+fn verdict(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "**missed**" }
+}
+
+/// The head of a table whose first column has no name.
+fn table(columns: &[&str]) -> String {
+    format!("\n| | {} |\n|---|{}\n", columns.join(" | "), "---|".repeat(columns.len()))
 }
 
 /// Three digits that count, and thousands apart.
@@ -245,6 +314,35 @@ mod tests {
         report.compare("work", "ns", Better::Less, 2, &mut [("a", &mut one), ("b", &mut other)]);
         assert_eq!(calls.into_inner(), "ababab");
         let table = report.to_markdown();
-        assert!(table.contains("| work | **2.00 ns** | 3.00 ns (×1.50) |"), "{table}");
+        assert!(
+            table.contains("| work | **2.00 ns** | 3.00 ns (×1.50, 1.50 to 1.50) |"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn a_target_that_is_missed_stands_out() {
+        let samples = |value: f64| [value].into_iter().collect::<Samples>();
+        let mut report = Report::new("targets", "Targets");
+        report.set_target(Some(0.8));
+        for (work, ours) in [("far", 79.0), ("near", 80.0)] {
+            let row = [("ours", samples(ours)), ("theirs", samples(100.0))];
+            report.add(work, "messages/s", Better::More, &row);
+        }
+        report.set_target(Some(1.0 / 1.1));
+        let row = [("ours", samples(109.0)), ("theirs", samples(100.0))];
+        report.add("late", "µs", Better::Less, &row);
+        report.figure("slow", "ms", &samples(251.0), Some(250.0));
+        report.figure("quick", "ms", &samples(250.0), Some(250.0));
+        report.figure("free", "ms", &samples(1.0), None);
+        let table = report.to_markdown();
+        let has = |line: &str| assert!(table.contains(line), "{line} in {table}");
+        has("| | ours | theirs | target |\n|---|---|---|---|\n");
+        has("(×0.79, 0.79 to 0.79) | ×0.80: **missed** |\n");
+        has("(×0.80, 0.80 to 0.80) | ×0.80: met |\n");
+        has("(×0.92, 0.92 to 0.92) | ×0.91: met |\n");
+        has("| slow | 251 ms (251 to 251) | 250 ms: **missed** |\n");
+        has("| quick | 250 ms (250 to 250) | 250 ms: met |\n");
+        has("| free | 1.00 ms (1.00 to 1.00) |  |\n");
     }
 }

@@ -1,7 +1,7 @@
 //! The same traffic over an adapter and over its raw client, for benches.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 /// What publishes. Clones are used by tasks of their own.
 pub trait Sender: Clone + Send + Sync + 'static {
     /// Publishes; a failure is the end of the bench.
-    fn send(&self, data: Bytes) -> impl Future<Output = ()> + Send;
+    fn send(&mut self, data: Bytes) -> impl Future<Output = ()> + Send;
 }
 
 /// What receives.
@@ -33,10 +33,15 @@ pub struct Load {
     pub window: u64,
 }
 
+/// What is published to.
+pub const TOPIC: &str = "orders";
+
 /// Messages are counted in steps: to count each would be work, too.
-const STEP: u64 = 32;
+pub const STEP: u64 = 32;
 
 /// How many messages a second come through, from the first publish until every receiver has all.
+///
+/// Each publisher sends a multiple of [`STEP`], and `window` has room for one step of each.
 ///
 /// # Panics
 /// If a sender or a receiver does.
@@ -48,25 +53,22 @@ pub async fn throughput<S: Sender, R: Receiver>(
     let each = load.messages / load.publishers / STEP * STEP;
     let total = each * load.publishers;
     let window = Arc::new(Semaphore::new(load.window as usize));
-    let progress: Arc<[AtomicU64]> = receivers.iter().map(|_| AtomicU64::new(0)).collect();
-    let released = Arc::new(AtomicU64::new(0));
+    let all = receivers.len();
+    // How many receivers are through with each step: the last one makes room for the next.
+    let through: Arc<[AtomicUsize]> = (0..total / STEP).map(|_| AtomicUsize::new(0)).collect();
     let data = Bytes::from(vec![b'x'; load.size]);
 
     let since = Instant::now();
     let mut reading = JoinSet::new();
-    for (index, mut receiver) in receivers.drain(..).enumerate() {
-        let (window, progress) = (Arc::clone(&window), Arc::clone(&progress));
-        let released = Arc::clone(&released);
+    for mut receiver in receivers.drain(..) {
+        let (window, through) = (Arc::clone(&window), Arc::clone(&through));
         reading.spawn(async move {
-            for count in 1..=total {
-                receiver.receive().await;
-                if count % STEP == 0 {
-                    progress[index].store(count, Ordering::Relaxed);
-                    // As many are through as the slowest has got.
-                    let all = progress.iter().map(|one| one.load(Ordering::Relaxed));
-                    let through = all.min().unwrap_or(count);
-                    let before = released.fetch_max(through, Ordering::Relaxed);
-                    window.add_permits(through.saturating_sub(before) as usize);
+            for step in through.iter() {
+                for _ in 0..STEP {
+                    receiver.receive().await;
+                }
+                if step.fetch_add(1, Ordering::Relaxed) + 1 == all {
+                    window.add_permits(STEP as usize);
                 }
             }
             receiver
@@ -74,7 +76,7 @@ pub async fn throughput<S: Sender, R: Receiver>(
     }
     let mut publishing = JoinSet::new();
     for _ in 0..load.publishers {
-        let (sender, window, data) = (sender.clone(), Arc::clone(&window), data.clone());
+        let (mut sender, window, data) = (sender.clone(), Arc::clone(&window), data.clone());
         publishing.spawn(async move {
             for _ in 0..each / STEP {
                 let room = window.acquire_many(STEP as u32).await.expect("it is never closed");
@@ -99,13 +101,13 @@ pub async fn throughput<S: Sender, R: Receiver>(
 /// If a sender or a receiver does.
 pub async fn latencies<S: Sender, R: Receiver>(
     sender: &S,
-    receiver: R,
+    mut receiver: R,
     messages: usize,
     size: usize,
 ) -> (Vec<Duration>, R) {
+    let mut sender = sender.clone();
     let (arrived, mut arrivals) = mpsc::channel(1);
     let data = Bytes::from(vec![b'x'; size]);
-    let mut receiver = receiver;
     let reading = tokio::spawn(async move {
         for _ in 0..messages {
             receiver.receive().await;

@@ -7,10 +7,16 @@
 //! 3. [`steps`] is the table of what is run, [`command`] one command of it.
 //! 4. [`run`] runs a command and shows its output live; [`tally`] reads the numbers out of it.
 //! 5. [`report`] prints the summary.
+//!
+//! And through `cargo xtask bench`: [`mod@bench`] has the list and runs it, [`machine`] says on what,
+//! [`page`] puts it into the documentation.
 
+mod bench;
 mod command;
 mod install;
+mod machine;
 mod needs;
+mod page;
 mod report;
 mod run;
 mod steps;
@@ -40,6 +46,13 @@ enum Chore {
     /// Says first what is missing on this machine, and installs it on Debian and Ubuntu. A failed
     /// step does not stop the others. The last line is always `N passed, N failed, N skipped`.
     Test(test::Options),
+
+    /// Run the benches, and put their figures into docs/performance.md.
+    ///
+    /// Each compares in turns, within one process, and takes some minutes; do nothing else on the
+    /// machine meanwhile. What needs a server that is not installed is left out, and its figures
+    /// stay as they are.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +60,7 @@ fn main() -> ExitCode {
     let mut out = anstream::stdout();
     let done = match chore {
         Chore::Test(options) => test::test(&options, &repository(), &mut out),
+        Chore::Bench(options) => bench::bench(&options, &repository(), &mut out),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -69,4 +83,10 @@ fn repository() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
+}
+
+/// The folder that cargo builds in.
+fn target(folder: &Path) -> PathBuf {
+    // An absolute path stays what it is when it is joined.
+    folder.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }

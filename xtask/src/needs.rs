@@ -1,7 +1,9 @@
 //! What the tests want to find on a machine.
 
-use std::process::{Command, Stdio};
+use std::process::{self, Stdio};
 
+use crate::command::Command;
+use crate::machine;
 use crate::system::System;
 
 /// A program outside the repository that some tests drive.
@@ -99,6 +101,13 @@ impl Program {
     pub(crate) fn is_installed(&self) -> bool {
         self.binaries.iter().any(|binary| answers(binary, &["--version"]))
     }
+
+    /// What it says of itself.
+    pub(crate) fn version(&self) -> Option<String> {
+        self.binaries
+            .iter()
+            .find_map(|binary| machine::first_line(&Command::new(binary, &["--version"])))
+    }
 }
 
 /// A part of the Rust toolchain without which a step cannot run.
@@ -146,7 +155,7 @@ pub(crate) fn required(
 
 /// Whether `program` starts and succeeds.
 pub(crate) fn answers(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program)
+    process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

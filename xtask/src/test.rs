@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the one command that checks everything.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
@@ -13,7 +13,7 @@ use crate::steps::{self, Kind, Step};
 use crate::style::BOLD;
 use crate::system::{self, System};
 use crate::tally::Reader;
-use crate::{install, run};
+use crate::{install, run, target};
 
 /// What a person can ask for.
 #[derive(Args, Debug)]
@@ -63,12 +63,6 @@ fn wanted_steps(options: &Options, folder: &Path, required: &[&str]) -> Vec<Step
     let mut steps = steps::all(&target(folder), required);
     steps.retain(|step| options.wants(step.name));
     steps
-}
-
-/// The folder that cargo builds in.
-fn target(folder: &Path) -> PathBuf {
-    // An absolute path stays what it is when it is joined.
-    folder.join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
 fn list(steps: &[Step], out: &mut impl Write) -> io::Result<()> {

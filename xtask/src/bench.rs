@@ -1,0 +1,192 @@
+//! `cargo xtask bench`: measures, and brings the page with the figures up to date.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+use std::{fs, iter};
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use crate::command::Command;
+use crate::machine::Machine;
+use crate::needs::{PROGRAMS, Program};
+use crate::style::{BOLD, YELLOW};
+use crate::{page, report, run, target};
+
+/// The page that the figures are in.
+const PAGE: &str = "docs/performance.md";
+
+/// Rounds that count with `--quick`. The benches know how many do otherwise.
+const QUICK: &str = "3";
+
+/// What a person can ask for.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Run few rounds: to see that a bench works, or a change that is large.
+    #[arg(long)]
+    quick: bool,
+
+    /// Run only this bench; may be given several times.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(names()))]
+    only: Vec<String>,
+
+    /// Show the benches and their commands, and run nothing.
+    #[arg(long)]
+    list: bool,
+}
+
+/// A bench, which writes a report of its own name into the folder `BENCH_REPORTS`.
+///
+/// To add one, add a row to [`BENCHES`], and its two markers to the page.
+#[derive(Debug)]
+struct Bench {
+    name: &'static str,
+    package: &'static str,
+    target: &'static str,
+    /// The program that it cannot be run without, as in [`PROGRAMS`].
+    program: Option<&'static str>,
+    /// Crates that the figures depend on as well.
+    crates: &'static [&'static str],
+}
+
+/// Every bench.
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "nats",
+        package: "backend-nats",
+        target: "compare",
+        program: Some("nats-server"),
+        crates: &["async-nats", "tokio"],
+    },
+    Bench {
+        name: "redis",
+        package: "backend-redis",
+        target: "compare",
+        program: Some("redis-server"),
+        crates: &["redis", "tokio"],
+    },
+];
+
+fn names() -> impl Iterator<Item = &'static str> {
+    BENCHES.iter().map(|bench| bench.name)
+}
+
+impl Bench {
+    fn command(&self, options: &Options, reports: &Path) -> Command {
+        let Self { package, target, .. } = self;
+        let command = Command::cargo(&["bench", "--package", package, "--bench", target])
+            .with_environment("BENCH_REPORTS", &reports.to_string_lossy());
+        if options.quick { command.with_environment("ROUNDS", QUICK) } else { command }
+    }
+
+    fn program(&self) -> Option<&'static Program> {
+        PROGRAMS.iter().find(|program| self.program == Some(program.name))
+    }
+}
+
+/// Runs the chore; says whether all that could be run has succeeded.
+pub(crate) fn bench(options: &Options, folder: &Path, out: &mut impl Write) -> io::Result<bool> {
+    let reports = target(folder).join("bench-reports");
+    let wanted = BENCHES.iter().filter(|bench| {
+        options.only.is_empty() || options.only.iter().any(|name| name == bench.name)
+    });
+    let (mut measured, mut left_out, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for bench in wanted {
+        let command = bench.command(options, &reports);
+        writeln!(out, "{BOLD}$ {command}{BOLD:#}")?;
+        if options.list {
+            continue;
+        }
+        if let Some(program) = bench.program().filter(|program| !program.is_installed()) {
+            writeln!(out, "{YELLOW}Left out{YELLOW:#}  {} is not installed.\n", program.name)?;
+            left_out.push(format!("{} (no {})", bench.name, program.name));
+            continue;
+        }
+        // An old one is not to pass for this one.
+        let table = reports.join(format!("{}.md", bench.name));
+        if table.exists() {
+            fs::remove_file(&table)?;
+        }
+        let machine = Machine::here();
+        if machine.is_busy() {
+            writeln!(out, "{YELLOW}Busy{YELLOW:#}  The figures will be those of a busy machine.")?;
+        }
+        let start = Instant::now();
+        let ended = run::run(&command, folder, out)?;
+        match ended.and_then(|()| fs::read_to_string(&table).map_err(|error| error.to_string())) {
+            Ok(table) => {
+                writeln!(out, "{}: done after {}\n", bench.name, report::shown(start.elapsed()))?;
+                measured.push((bench.name, section(bench, options, &machine, &table, folder)));
+            }
+            Err(reason) => failed.push(format!("{} ({reason})", bench.name)),
+        }
+    }
+    if !measured.is_empty() {
+        let file = folder.join(PAGE);
+        let mut text = fs::read_to_string(&file)?;
+        for (name, section) in &measured {
+            text = page::replace(&text, name, section)?;
+        }
+        fs::write(&file, text)?;
+        writeln!(out, "{BOLD}{PAGE}{BOLD:#} has the new figures.")?;
+    }
+    for (word, names) in [("Left out", &left_out), ("Failed", &failed)] {
+        if !names.is_empty() {
+            writeln!(out, "{YELLOW}{word}{YELLOW:#}  {}", names.join(", "))?;
+        }
+    }
+    out.flush()?;
+    Ok(failed.is_empty())
+}
+
+/// What the page says of one bench: the figures, and what they are figures of.
+fn section(
+    bench: &Bench,
+    options: &Options,
+    machine: &Machine,
+    table: &str,
+    folder: &Path,
+) -> String {
+    let server = bench.program().and_then(Program::version);
+    let crates = bench.crates.iter().filter_map(|name| machine.version_of_crate(name, folder));
+    let with: Vec<_> = iter::once(machine.rustc.clone()).chain(server).chain(crates).collect();
+    let quick = if options.quick { " --quick" } else { "" };
+    let rough = if options.quick { " Few rounds: rough figures." } else { "" };
+    format!(
+        "{}\n\nOn {}, by `cargo xtask bench{quick} --only {}`.{rough}\n{machine}.\n{}.\n",
+        table.trim_end(),
+        machine.date,
+        bench.name,
+        with.join("; "),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bench_names_a_program_that_is_known_and_has_a_place_on_the_page() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let text = fs::read_to_string(root.join(PAGE)).unwrap();
+        for bench in BENCHES {
+            assert_eq!(bench.program().map(|program| program.name), bench.program);
+            assert!(page::replace(&text, bench.name, "new").is_ok(), "{}", bench.name);
+            let manifest = fs::read_to_string(root.join(bench.package).join("Cargo.toml")).unwrap();
+            let entry = format!("[[bench]]\nname = \"{}\"\nharness = false", bench.target);
+            assert!(manifest.contains(&entry), "{}", bench.name);
+        }
+    }
+
+    #[test]
+    fn few_rounds_are_asked_for_in_the_environment() {
+        let shown = |quick| {
+            let options = Options { quick, only: Vec::new(), list: false };
+            BENCHES[0].command(&options, Path::new("target/reports")).to_string()
+        };
+        let command = "cargo bench --package backend-nats --bench compare";
+        assert_eq!(shown(false), format!("BENCH_REPORTS=target/reports {command}"));
+        assert_eq!(shown(true), format!("BENCH_REPORTS=target/reports ROUNDS=3 {command}"));
+    }
+}
