@@ -24,6 +24,8 @@ pub(super) struct Expected {
     after_a_gap: bool,
     /// Whether envelopes have been left out that only an overflow excuses, or may be.
     may_lag: bool,
+    /// Whether some may be missing at its instance that were published before it began.
+    inherits: bool,
     received: u64,
     missed: u64,
     order: Order,
@@ -60,6 +62,11 @@ impl Item {
     fn is_open_hole(&self) -> bool {
         matches!(self.what, What::Hole) && !self.received
     }
+
+    /// Whether it may be lost by an outage of its publisher.
+    fn is_lost(&self) -> bool {
+        self.duty == Duty::May && !self.received && matches!(self.what, What::Envelope { .. })
+    }
 }
 
 impl Expected {
@@ -71,10 +78,22 @@ impl Expected {
             told: 0,
             after_a_gap: false,
             may_lag: false,
+            inherits: false,
             received: 0,
             missed: 0,
             order,
         }
+    }
+
+    /// The subscription begins beside one that may have lost something by its publisher's outage.
+    /// When the instance learns of that, nobody can tell it whether it was published before or after.
+    pub(super) fn inherit(&mut self) {
+        self.inherits = true;
+    }
+
+    /// Whether something may be missing that has not been told so far.
+    pub(super) fn may_have_lost(&self) -> bool {
+        self.inherits || self.items.iter().any(Item::is_lost)
     }
 
     /// An envelope was published, and accepted.
@@ -225,10 +244,7 @@ impl Expected {
             return Ok(());
         }
         // What a publisher lost by an outage of its own may be told, too, and counted.
-        let lost = |item: &Item| {
-            item.duty == Duty::May && !item.received && matches!(item.what, What::Envelope { .. })
-        };
-        if !self.may_lag && !self.items.iter().any(lost) {
+        if !self.may_lag && !self.may_have_lost() {
             return Err(nothing_missing());
         }
         self.missed += gap.missed.unwrap_or(0);
@@ -258,7 +274,7 @@ impl Expected {
             .iter()
             .all(|item| item.duty != Duty::May && matches!(item.what, What::Envelope { .. }));
         let up_to_the_last = self.items.last().is_some_and(|item| item.received);
-        (exact && certain && up_to_the_last).then_some(self.items.len() as u64)
+        (exact && certain && !self.inherits && up_to_the_last).then_some(self.items.len() as u64)
     }
 
     /// After the end of everything: what had to come has come, and the numbers add up.

@@ -140,12 +140,17 @@ impl World {
         let reader = subscribed.map_err(|error| {
             Failure::new("subscribe: Ok", format!("the error {error:?}")).of(Clause::D4)
         })?;
+        let mut expected = Expected::new(self.bench.claims().order());
+        let mut beside = self.readers.iter().filter(|one| (one.at, one.topic) == (at, topic));
+        if beside.any(|one| !one.ended && one.expected.may_have_lost()) {
+            expected.inherit();
+        }
         self.readers.push(Watched {
             reader: Some(reader.named(&format!("reader {number}"))),
             at,
             topic,
             ended: false,
-            expected: Expected::new(self.bench.claims().order()),
+            expected,
             own: 0,
             older: self.published.len(),
         });
