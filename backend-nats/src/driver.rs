@@ -59,7 +59,11 @@ impl Driver for NatsDriver {
         // sends what it has in its queue, however old; and it goes on with that when nobody holds
         // it any more. Here, a connection that is lost stays lost. There is no option for that: the
         // client gets a number of attempts, and nothing to attempt.
-        client.set_server_pool(NOWHERE).await?;
+        tokio::select! {
+            set = client.set_server_pool(NOWHERE) => set?,
+            // Its task answers no more, then, as long as it tries.
+            why = events.lost() => return Err(why),
+        }
         // Part of the time that a subscribe has: who does not answer must not make it fail.
         let patience = (self.operation_timeout / 4).min(PATIENCE);
         let subjects = self.subjects.clone();
