@@ -78,7 +78,8 @@ pub(crate) struct Ledger {
 struct Tally {
     gaps: u64,
     of_unknown_size: u64,
-    missed: u64,
+    /// Wide enough for the sum of any gaps: what lies between two ledgers stays exact.
+    missed: u128,
 }
 
 /// The place of one subscription.
@@ -268,8 +269,7 @@ impl Ledger {
         };
         tally.gaps += 1;
         match gap.missed {
-            // It wraps, as the difference does: what lies between two ledgers stays exact.
-            Some(missed) => tally.missed = tally.missed.wrapping_add(missed),
+            Some(missed) => tally.missed = tally.missed.saturating_add(missed.into()),
             None => tally.of_unknown_size += 1,
         }
     }
@@ -292,6 +292,7 @@ impl Tally {
             return None;
         }
         let known = self.of_unknown_size == told.of_unknown_size;
-        Some(Gap::new(cause, known.then(|| self.missed.wrapping_sub(told.missed))))
+        let missed = u64::try_from(self.missed - told.missed).unwrap_or(u64::MAX);
+        Some(Gap::new(cause, known.then_some(missed)))
     }
 }

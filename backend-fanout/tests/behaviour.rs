@@ -198,6 +198,9 @@ fn gaps_of_any_size_add_up_without_a_panic() {
     there.gap("t", Gap::lagged(u64::MAX));
     there.gap("t", Gap::lagged(u64::MAX));
     assert_eq!(story(&mut reader), format!("[{}]", u64::MAX));
+    // And what is told after them is exact all the same.
+    there.gap("t", Gap::lagged(9));
+    assert_eq!(story(&mut reader), "[9]");
 }
 
 #[test]
