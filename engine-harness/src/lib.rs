@@ -5,7 +5,7 @@
 //! when it answers in its own protocol, and ends with the test, however that ends. A [`Proxy`]
 //! stands between it and one client, and forwards, at once or late, cuts, or falls silent. A [`Load`]
 //! publishes through all of that, and an [`Account`] holds what was sent against what has arrived.
-//! [`bench`] has what the benches of adapters have in common, and [`traffic`] what they send.
+//! [`bench`](mod@bench) has what the benches of adapters have in common, and [`traffic`] what they send.
 //!
 //! A [`Test`] is shown as ignored where the server's program is missing.
 
