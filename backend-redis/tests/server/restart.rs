@@ -46,7 +46,7 @@ async fn the_same_stream_goes_on_with_a_gap() -> Result {
 }
 
 async fn every_message_is_received_or_told_as_missing() -> Result {
-    let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(10);
+    let kills = std::env::var("KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(50);
     let mut redis = Redis::start().await?;
     let connect = || quick(redis.url()).capacity(CAPACITY).connect();
     let (mut again, mut readers, mut instances) = (Vec::new(), Vec::new(), Vec::new());
