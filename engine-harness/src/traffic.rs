@@ -37,7 +37,7 @@ pub struct Load {
 pub const TOPIC: &str = "orders";
 
 /// Messages are counted in steps: to count each would be work, too.
-pub const STEP: u64 = 32;
+pub const STEP: u64 = 16;
 
 /// How many messages a second come through, from the first publish until every receiver has all.
 ///

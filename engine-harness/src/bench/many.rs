@@ -39,7 +39,7 @@ impl<E: Engine> Bench<E> {
         let deliveries = SUBSCRIPTIONS as f64;
         report.set_target(Some(TARGET));
         report.compare(
-            &format!("{SIZE} B to {SUBSCRIPTIONS} subscriptions, or {}", E::SUBSCRIPTIONS),
+            &format!("{SIZE} B to 1,000 subscriptions of one instance, or {}", E::SUBSCRIPTIONS),
             "deliveries/s",
             Better::More,
             *rounds,

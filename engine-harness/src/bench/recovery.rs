@@ -20,28 +20,41 @@ const ROUNDS: usize = 10;
 /// Long enough to wait for the longest pause between two attempts.
 const LONG: Duration = Duration::from_secs(3);
 
-/// How long the server is away, with how many topics, and what the way back may take at most.
-const CASES: [(Duration, usize, Option<f64>); 3] = [
-    (Duration::ZERO, 10, Some(250.0)),
-    (Duration::ZERO, 10_000, Some(1_000.0)),
+struct Case {
+    what: &'static str,
+    /// For how long the server is dead.
+    away: Duration,
+    topics: usize,
+    /// What the way back may take, in milliseconds.
+    at_most: Option<f64>,
+}
+
+const CASES: [Case; 3] = [
+    Case {
+        what: "10 topics, restarted at once",
+        away: Duration::ZERO,
+        topics: 10,
+        at_most: Some(250.0),
+    },
+    Case {
+        what: "10,000 topics, restarted at once",
+        away: Duration::ZERO,
+        topics: 10_000,
+        at_most: Some(1_000.0),
+    },
     // The instance finds the server at its next attempt.
-    (LONG, 10, None),
+    Case { what: "10 topics, 3 s dead", away: LONG, topics: 10, at_most: None },
 ];
 
 impl<E: Engine> Bench<E> {
     pub(super) fn recoveries(&mut self) -> Result {
-        for (away, topics, at_most) in CASES {
+        for Case { what, away, topics, at_most } in CASES {
             let rounds = self.rounds.min(if away.is_zero() { ROUNDS } else { ROUNDS / 2 });
             let mut found = [Samples::default(), Samples::default()];
             let recovering = recoveries(&mut self.engine, away, topics, rounds, &mut found);
             self.runtime.block_on(recovering)?;
-            let after = match away.as_secs() {
-                0 => "restarted at once".to_owned(),
-                seconds => format!("{seconds} s dead"),
-            };
-            for (samples, what) in found.iter().zip(["healthy", "a message arrives"]) {
-                let what = format!("{topics} topics, {after}, until {what}");
-                self.report.figure(&what, "ms", samples, at_most);
+            for (samples, until) in found.iter().zip(["healthy", "a message arrives"]) {
+                self.report.figure(&format!("{what}, until {until}"), "ms", samples, at_most);
             }
         }
         Ok(())

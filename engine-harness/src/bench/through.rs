@@ -118,7 +118,7 @@ pub(super) async fn fitting<S: Sender, R: Receiver>(
     publishers: u64,
     size: usize,
 ) -> Load {
-    // Within what servers let wait for a subscriber.
+    // Within what servers and adapters let wait for a slow reader, in bytes: 16 MiB over NATS.
     let window = (publishers * STEP).max(if size > SMALL { 1_024 } else { 8_192 });
     let mut load = Load { publishers, messages: publishers * STEP, size, window };
     // The first ones say little: a cold start is slow.
