@@ -91,7 +91,7 @@ pub(crate) fn bench(options: &Options, folder: &Path, out: &mut impl Write) -> i
     let wanted = BENCHES.iter().filter(|bench| {
         options.only.is_empty() || options.only.iter().any(|name| name == bench.name)
     });
-    let (mut measured, mut left_out, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut left_out, mut failed) = (Vec::new(), Vec::new());
     for bench in wanted {
         let command = bench.command(options, &reports);
         writeln!(out, "{BOLD}$ {command}{BOLD:#}")?;
@@ -116,20 +116,16 @@ pub(crate) fn bench(options: &Options, folder: &Path, out: &mut impl Write) -> i
         let ended = run::run(&command, folder, out)?;
         match ended.and_then(|()| fs::read_to_string(&table).map_err(|error| error.to_string())) {
             Ok(table) => {
-                writeln!(out, "{}: done after {}\n", bench.name, report::shown(start.elapsed()))?;
-                measured.push((bench.name, section(bench, options, &machine, &table, folder)));
+                writeln!(out, "{}: done after {}", bench.name, report::shown(start.elapsed()))?;
+                // At once: the next one may be given up by whoever waits.
+                let file = folder.join(PAGE);
+                let section = section(bench, options, &machine, &table, folder);
+                let text = page::replace(&fs::read_to_string(&file)?, bench.name, &section)?;
+                fs::write(&file, text)?;
+                writeln!(out, "{BOLD}{PAGE}{BOLD:#} has the new figures.\n")?;
             }
             Err(reason) => failed.push(format!("{} ({reason})", bench.name)),
         }
-    }
-    if !measured.is_empty() {
-        let file = folder.join(PAGE);
-        let mut text = fs::read_to_string(&file)?;
-        for (name, section) in &measured {
-            text = page::replace(&text, name, section)?;
-        }
-        fs::write(&file, text)?;
-        writeln!(out, "{BOLD}{PAGE}{BOLD:#} has the new figures.")?;
     }
     for (word, names) in [("Left out", &left_out), ("Failed", &failed)] {
         if !names.is_empty() {
