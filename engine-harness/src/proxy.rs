@@ -30,11 +30,25 @@ pub enum Wire {
 pub struct Proxy {
     /// Where clients connect.
     pub address: SocketAddr,
-    wire: watch::Sender<Wire>,
+    state: watch::Sender<State>,
+    _stop: DropGuard,
+}
+
+/// From one change of the wire to the next.
+#[derive(Clone, Debug)]
+struct State {
+    wire: Wire,
+    /// The connections that end by the next change. Those after a change are not among them: a
+    /// client may be there again at once.
     connections: TaskTracker,
     /// Those of them that carry something.
     carrying: TaskTracker,
-    _stop: DropGuard,
+}
+
+impl State {
+    fn new(wire: Wire) -> Self {
+        Self { wire, connections: TaskTracker::new(), carrying: TaskTracker::new() }
+    }
 }
 
 impl Proxy {
@@ -53,54 +67,64 @@ impl Proxy {
     pub async fn with_delay(target: SocketAddr, delay: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let wire = watch::Sender::new(Wire::Whole);
-        let (connections, carrying) = (TaskTracker::new(), TaskTracker::new());
+        let state = watch::Sender::new(State::new(Wire::Whole));
         let stop = CancellationToken::new();
-        let accept = accept(
-            listener,
-            (target, delay),
-            wire.clone(),
-            connections.clone(),
-            carrying.clone(),
-            stop.clone(),
-        );
+        let accept = accept(listener, (target, delay), state.clone(), stop.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(accept));
-        Ok(Self { address, wire, connections, carrying, _stop: stop.drop_guard() })
+        Ok(Self { address, state, _stop: stop.drop_guard() })
     }
 
     /// Changes the wire. All connections so far end by a change, unless the wire falls silent. When
     /// this returns, nothing comes through them any more.
     pub async fn set(&self, wire: Wire) {
-        let changed = self.wire.send_if_modified(|now| std::mem::replace(now, wire) != wire);
-        if changed {
-            let ending = if wire == Wire::Silent { &self.carrying } else { &self.connections };
+        let mut ending = None;
+        self.state.send_if_modified(|state| {
+            if state.wire == wire {
+                return false;
+            }
+            let before = std::mem::replace(state, State::new(wire));
+            ending = Some(if wire == Wire::Silent {
+                // They stay until the next change.
+                state.connections = before.connections;
+                before.carrying
+            } else {
+                before.connections
+            });
+            true
+        });
+        if let Some(ending) = ending {
             ending.close();
             ending.wait().await;
-            ending.reopen();
         }
     }
 }
 
 async fn accept(
     listener: TcpListener,
-    (target, delay): (SocketAddr, Duration),
-    wire: watch::Sender<Wire>,
-    connections: TaskTracker,
-    carrying: TaskTracker,
+    to: (SocketAddr, Duration),
+    state: watch::Sender<State>,
     stop: CancellationToken,
 ) {
     while let Ok((socket, _)) = listener.accept().await {
-        // In this order: a change that this connection does not know of waits for it.
-        let carries = carrying.token();
-        let connection = connection(socket, (target, delay), wire.subscribe(), carries);
-        connections.spawn(stop.clone().run_until_cancelled_owned(connection));
+        let mut changes = state.subscribe();
+        // With the state locked: a change that this connection does not know of waits for it.
+        let (wire, token, carries) = {
+            let state = changes.borrow_and_update();
+            (state.wire, state.connections.token(), state.carrying.token())
+        };
+        let connection = connection(socket, to, (wire, changes), carries);
+        let connection = stop.clone().run_until_cancelled_owned(connection);
+        tokio::spawn(async move {
+            let _token = token;
+            connection.await;
+        });
     }
 }
 
 async fn connection(
     mut near: TcpStream,
     (target, delay): (SocketAddr, Duration),
-    mut wire: watch::Receiver<Wire>,
+    (mut wire, mut changes): (Wire, watch::Receiver<State>),
     carries: TaskTrackerToken,
 ) {
     let mut carry = pin!(async {
@@ -112,18 +136,17 @@ async fn connection(
         }
         delay::carry(&mut near, &mut far, delay).await
     });
-    let mut now = *wire.borrow_and_update();
-    if now == Wire::Whole {
+    if wire == Wire::Whole {
         tokio::select! {
             _ = &mut carry => return,
-            changed = wire.changed() => {
-                now = changed.map_or(Wire::Cut, |()| *wire.borrow_and_update());
+            changed = changes.changed() => {
+                wire = changed.map_or(Wire::Cut, |()| changes.borrow_and_update().wire);
             }
         }
     }
     drop(carries);
     // Silent: both sockets stay open, and nobody reads them.
-    if now == Wire::Silent {
-        let _ = wire.changed().await;
+    if wire == Wire::Silent {
+        let _ = changes.changed().await;
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use engine_harness::{Proxy, Wire};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 /// A server that gives back what it gets.
 async fn echo() -> io::Result<SocketAddr> {
@@ -103,5 +104,30 @@ async fn nothing_comes_through_a_silent_wire() -> io::Result<()> {
         let _ = far.read_to_end(&mut rest).await;
         assert!(rest.is_empty(), "round {round}: {rest:?}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_change_does_not_wait_for_connections_after_it() -> io::Result<()> {
+    let proxy = Proxy::to(echo().await?).await?;
+    let address = proxy.address;
+    // Clients that are there again at once, and stay.
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                loop {
+                    if let Ok(mut socket) = TcpStream::connect(address).await {
+                        let _ = socket.read_u8().await;
+                    }
+                }
+            }))
+        })
+        .collect();
+    for round in 0..1_000 {
+        let wire = [Wire::Cut, Wire::Whole, Wire::Silent, Wire::Whole][round % 4];
+        let changed = timeout(Duration::from_secs(20), proxy.set(wire)).await;
+        assert!(changed.is_ok(), "round {round}: {wire:?}");
+    }
+    drop(clients);
     Ok(())
 }
