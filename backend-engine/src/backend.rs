@@ -13,7 +13,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::core::Core;
+use crate::core::{Core, Live};
 use crate::driver::{Driver, Link};
 use crate::name::Names;
 use crate::options::Options;
@@ -75,26 +75,40 @@ impl<D: Driver> EngineBackend<D> {
     }
 
     async fn register(&self, topic: &str) -> Result<Subscription> {
-        let live = self.core.live()?;
-        let mut held = self.core.registry.enter(topic).await;
-        let name = self.core.names.name(topic);
+        let core = &*self.core;
+        let live = core.live()?;
+        let name = core.names.name(topic);
         // Dropped half-way, or refused, it is given up again if nobody else is subscribed (X1).
-        let undo = GiveUp { core: &self.core, topic };
-        if *held == Held::Yes {
-            // What is on its way was published before: it comes before the answer (D3).
-            live.link.catch_up(&name).await?;
-        } else {
+        let _undo = GiveUp { core, topic };
+        loop {
+            // Once the engine holds it, many subscribe to one topic beside one another.
+            let shared = core.registry.share(topic).await;
+            if *shared == Held::Yes {
+                // The slot may be one of another connection, of which this one knows nothing.
+                core.check_still(&live)?;
+                // What is on its way was published before: it comes before the answer (D3).
+                live.link.catch_up(&name).await?;
+                return self.subscribed(topic, &live);
+            }
+            drop(shared);
+            let mut held = core.registry.enter(topic).await;
+            if *held == Held::Yes {
+                continue;
+            }
+            core.check_still(&live)?;
             *held = Held::Perhaps;
-            self.core.topics.listen(&name, topic);
+            core.topics.listen(&name, topic);
             live.link.subscribe(&name).await?;
             *held = Held::Yes;
+            return self.subscribed(topic, &live);
         }
+    }
+
+    /// With the topic's slot held.
+    fn subscribed(&self, topic: &str, live: &Live<D::Link>) -> Result<Subscription> {
         let subscription = self.core.users.subscribe(topic)?;
         // Another connection knows nothing of it, if it came before that.
-        if self.core.live()?.era != live.era {
-            return Err(self.core.outage());
-        }
-        drop(undo);
+        self.core.check_still(live)?;
         Ok(subscription)
     }
 }

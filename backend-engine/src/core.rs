@@ -100,14 +100,20 @@ impl<L: Link> Core<L> {
         self.live.borrow().clone().ok_or_else(|| self.outage())
     }
 
-    /// Hands an envelope over, if that needs no waiting.
+    /// Whether this is the connection still.
+    pub(crate) fn check_still(&self, live: &Live<L>) -> Result<()> {
+        if self.live()?.era == live.era { Ok(()) } else { Err(self.outage()) }
+    }
+
+    /// Hands an envelope over, if that needs no waiting. The envelope is dropped after the locks are
+    /// released: its data may belong to somebody who does anything then.
     pub(crate) fn offer(&self, envelope: MessageEnvelope) -> Offered {
         let live = self.live.borrow();
         let Some(live) = live.as_ref().filter(|_| !self.users.is_closed()) else {
             return Offered::Done(Err(self.outage()));
         };
         match self.check_size(&envelope, live.link.max_frame()) {
-            Ok(()) => live.outbox.offer(self, &*live.link, envelope),
+            Ok(()) => live.outbox.offer(self, &*live.link, &envelope),
             Err(error) => Offered::Done(Err(error)),
         }
     }

@@ -40,14 +40,28 @@ pub trait Link: Send + Sync + 'static {
     /// Asks for what is published under this name, and returns when *whatever is published from
     /// now on, by anybody*, will arrive: not when the request has been written (clause D4).
     ///
-    /// Asking twice is the same as asking once.
+    /// What was published *before this was called* must not arrive after it has returned (clause
+    /// D3). With an engine that answers a publish this is so by itself: it has dealt with what is
+    /// [`Taken`](Handover::Taken) before it hears of this subscription. Where `Taken` means no more
+    /// than a client's queue, such an envelope may reach the engine behind the subscription; then
+    /// this waits until every instance's queue of that moment has reached the engine, as
+    /// `backend-nats` does by asking all of them.
+    ///
+    /// Asking twice is the same as asking once. Dropped half-way, the name may be subscribed or not;
+    /// the caller gives it up, or asks again. No connection has to be given up for it, also where
+    /// the engine's protocol is a stream: a request that was begun is written to its end.
     ///
     /// # Errors
     /// One that is [retryable](Error::is_retryable): not now, or the connection is lost. Any other:
     /// the engine denies this name, and will. After an outage that ends the topic's streams.
     async fn subscribe(&self, name: &EngineName) -> Result<()>;
 
-    /// The end of that. Nothing need be awaited from the engine. An unknown name is `Ok`.
+    /// The end of that: when this has returned, nothing more comes into the inbox under this name
+    /// until it is subscribed to again. An unknown name is `Ok`.
+    ///
+    /// What is on its way would reach whoever subscribes next, who is not to see it (clause D3). So
+    /// wait for the engine's answer, if it comes behind the messages; or for a
+    /// [`ping`](Self::ping); or throw away what the name's own task has not read.
     ///
     /// # Errors
     /// One that is [retryable](Error::is_retryable): the connection is lost. Any other: the engine
@@ -105,13 +119,20 @@ pub trait Link: Send + Sync + 'static {
     async fn lost(&self) -> BoxError;
 
     /// Sends what was handed over and not yet sent, and disconnects.
+    ///
+    /// It is the last call; what still waits in another method ends with an error when the connection
+    /// does. To close a socket is not enough where the
+    /// engine does not answer publishes: one that is closed while something arrives may throw away
+    /// what it has sent. What an answer comes back for has arrived: a [`ping`](Self::ping), say. The
+    /// caller waits for an operation's time at most.
     async fn close(&self);
 }
 
 /// What became of a frame that was handed over.
 #[derive(Debug)]
 pub enum Handover {
-    /// The engine, or its client's queue, has taken it.
+    /// The engine, or its client's queue, has taken it. If it is the queue,
+    /// [`Link::subscribe`] has more to do.
     Taken,
     /// It was not sent, for certain: it was refused, or the connection had been lost before. Its
     /// number is used again, so nobody misses it.

@@ -58,12 +58,13 @@ impl Outage {
         let pauses = self.pauses.get_or_insert_with(|| {
             ExponentialBuilder::new()
                 .with_min_delay(least)
-                .with_max_delay(most)
+                // Jitter makes up to twice as much of it.
+                .with_max_delay((most / 2).max(least))
                 .with_jitter()
                 .without_max_times()
                 .build()
         });
-        pauses.next().unwrap_or(most)
+        pauses.next().map_or(most, |pause| pause.min(most))
     }
 
     /// Every topic is live.
@@ -80,5 +81,35 @@ impl Outage {
                 tracing::info!(%instance, ?after, topics, attempts, "connected to the engine again");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_pause_is_shorter_than_the_least_or_longer_than_the_most() {
+        let millis = Duration::from_millis;
+        for (least, most) in [(20, 2_000), (20, 30), (20, 20)] {
+            let backoff = (millis(least), millis(most));
+            for _ in 0..50 {
+                let mut outage = Outage::default();
+                for _ in 0..20 {
+                    let pause = outage.pause(backoff);
+                    assert!((backoff.0..=backoff.1).contains(&pause), "{pause:?} of {backoff:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn instances_do_not_come_back_all_at_once() {
+        let backoff = (Duration::from_millis(20), Duration::from_secs(2));
+        let late = || {
+            let mut outage = Outage::default();
+            (0..20).map(|_| outage.pause(backoff)).last()
+        };
+        assert_ne!([late(), late(), late()], [late(), late(), late()]);
     }
 }

@@ -120,7 +120,7 @@ impl Outbox {
         &self,
         core: &Core<L>,
         link: &L,
-        envelope: MessageEnvelope,
+        envelope: &MessageEnvelope,
     ) -> Offered {
         let mut press = core.press();
         // Relaxed: it changes under the lock.
@@ -129,7 +129,7 @@ impl Outbox {
         }
         // Acquire: pairs with the release in `OnItsWay`.
         if L::TAKES_AT_ONCE && self.waiting.load(Ordering::Acquire) == 0 {
-            let (name, stamp, frame) = match press.print(core, &envelope) {
+            let (name, stamp, frame) = match press.print(core, envelope) {
                 Ok(printed) => printed,
                 Err(error) => return Offered::Done(Err(error)),
             };
@@ -138,14 +138,15 @@ impl Outbox {
                 None => press.sequencer.give_back(&name, &stamp),
             }
         }
-        Offered::Waits(self.make_wait(&press, What::Envelope(envelope)))
+        Offered::Waits(self.make_wait(&press, What::Envelope(envelope.clone())))
     }
 
     /// Sends a tally for each topic that wants one. `None`: the connection was lost.
     pub(crate) async fn tally<L>(&self, core: &Core<L>) -> Option<()> {
         let tallies = {
             let press = core.press();
-            if press.untold.is_empty() {
+            // Those that are told may be on the long way still.
+            if press.untold.is_empty() && press.told.is_empty() {
                 return Some(());
             }
             self.make_wait(&press, What::Tallies)
@@ -209,6 +210,8 @@ impl<L: Link> Writer<L> {
     async fn write(&mut self, batch: &mut Vec<Pending>) {
         let mut frames = Vec::with_capacity(batch.len());
         let (mut waiting, mut tallies) = (Vec::with_capacity(batch.len()), Vec::new());
+        // Data may belong to somebody who does anything when they are dropped: not under the lock.
+        let mut envelopes = Vec::with_capacity(batch.len());
         {
             let mut press = self.core.press();
             for Pending { what, on_its_way, answer } in batch.drain(..) {
@@ -223,8 +226,10 @@ impl<L: Link> Writer<L> {
                     }
                     Err(error) => drop(answer.send(Err(error))),
                 }
+                envelopes.push(envelope);
             }
         }
+        drop(envelopes);
         let handovers = self.link.publish(frames).await;
         // The last one first: a number that was the last can be used again.
         for ((name, stamp, answer, on_its_way), handover) in

@@ -3,12 +3,13 @@
 //!
 //! Every topic has a slot with a lock, which is held while the engine is asked: two that subscribe
 //! to one topic at the same time do so one after the other, and so do one that subscribes and the
-//! release of the last one before. Slots of different topics know nothing of each other.
+//! release of the last one before. Where the engine holds a subscription already, any number may
+//! share the slot. Slots of different topics know nothing of each other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// What the engine holds for a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(crate) enum Held {
     Yes,
 }
 
-type Slot = Arc<tokio::sync::Mutex<Held>>;
+type Slot = Arc<RwLock<Held>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -31,19 +32,29 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// The topic's slot, when it is this task's turn.
-    pub(crate) async fn enter(&self, topic: &str) -> OwnedMutexGuard<Held> {
+    pub(crate) async fn enter(&self, topic: &str) -> OwnedRwLockWriteGuard<Held> {
         loop {
-            let slot = Arc::clone(self.lock().entry(topic.to_owned()).or_default());
-            let held = Arc::clone(&slot).lock_owned().await;
-            // It may have been forgotten while this task waited; then another one has its place.
-            if self.lock().get(topic).is_some_and(|current| Arc::ptr_eq(current, &slot)) {
+            let slot = self.slot(topic);
+            let held = Arc::clone(&slot).write_owned().await;
+            if self.is_current(topic, &slot) {
+                return held;
+            }
+        }
+    }
+
+    /// The topic's slot, to look at, together with others; nobody changes it meanwhile.
+    pub(crate) async fn share(&self, topic: &str) -> OwnedRwLockReadGuard<Held> {
+        loop {
+            let slot = self.slot(topic);
+            let held = Arc::clone(&slot).read_owned().await;
+            if self.is_current(topic, &slot) {
                 return held;
             }
         }
     }
 
     /// Forgets a topic that the engine holds nothing for; whoever waits for its slot makes another.
-    pub(crate) fn forget(&self, topic: &str, held: OwnedMutexGuard<Held>) {
+    pub(crate) fn forget(&self, topic: &str, held: OwnedRwLockWriteGuard<Held>) {
         if *held == Held::No {
             self.lock().remove(topic);
         }
@@ -53,6 +64,15 @@ impl Registry {
     /// holds it in vain.
     pub(crate) fn start_again(&self) {
         self.lock().clear();
+    }
+
+    fn slot(&self, topic: &str) -> Slot {
+        Arc::clone(self.lock().entry(topic.to_owned()).or_default())
+    }
+
+    /// A slot may be forgotten while a task waits for it; then another one has its place.
+    fn is_current(&self, topic: &str, slot: &Slot) -> bool {
+        self.lock().get(topic).is_some_and(|current| Arc::ptr_eq(current, slot))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Slot>> {

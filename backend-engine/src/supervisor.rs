@@ -30,6 +30,9 @@ const AT_ONCE: usize = 512;
 /// How long a lost connection has to say of each frame whether it took it.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// How long a ping waits for the tallies before it.
+const AHEAD: Duration = Duration::from_millis(100);
+
 /// A connection that has been accepted, and is not in use yet.
 pub(crate) struct Connected<L> {
     pub(crate) link: Arc<L>,
@@ -120,6 +123,8 @@ async fn carry<L: Link>(
     let Connected { link, era } = connected;
     let patience = core.options.operation_timeout;
     core.registry.start_again();
+    // Some may have been on their way to be given up, when the last connection was lost.
+    core.topics.keep(|topic| core.users.is_subscribed(topic));
     tokio::select! {
         back = bring_back(core, &*link, patience) => back?,
         why = link.lost() => return Err(why),
@@ -184,13 +189,12 @@ async fn outlive_pings<L: Link>(core: &Core<L>, link: &L, outbox: &Outbox) -> Bo
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let pinged = async {
-            // If they cannot be handed over, the ping will tell why.
-            let _ = outbox.tally(core).await;
-            link.ping().await
-        };
-        match timeout(patience, pinged).await {
-            Ok(Ok(())) => outbox.tallies_arrived(core),
+        // What waits to be written goes before them, and may take longer than a ping: then they
+        // follow, and the next ping that is behind them tells that they have arrived.
+        let tallied = timeout(AHEAD, outbox.tally(core)).await.is_ok();
+        match timeout(patience, link.ping()).await {
+            Ok(Ok(())) if tallied => outbox.tallies_arrived(core),
+            Ok(Ok(())) => {}
             Ok(Err(error)) => return error.into(),
             Err(_) => return format!("no answer to a ping within {patience:?}").into(),
         }

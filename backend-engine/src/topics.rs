@@ -54,6 +54,11 @@ impl Topics {
         self.lock().remove(name);
     }
 
+    /// Forgets all but these.
+    pub(crate) fn keep(&self, is_kept: impl Fn(&str) -> bool) {
+        self.lock().retain(|_, listened| is_kept(&listened.topic));
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Listened>> {
         self.lock().get(name).map(Arc::clone)
     }

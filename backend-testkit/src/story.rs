@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// The first lines say how it began; of the rest, the last ones matter.
 const FIRST: usize = 6;
-const LAST: usize = 18;
+const LAST: usize = 60;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Story(Arc<Mutex<Inner>>);

@@ -71,7 +71,9 @@ impl Link for SwitchboardLink {
     }
 
     async fn unsubscribe(&self, name: &EngineName) -> Result<()> {
-        self.line.leave(name.as_str()).map_err(error)
+        self.line.leave(name.as_str()).map_err(error)?;
+        // What had come before that is behind this one, then.
+        self.ping().await
     }
 
     async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {

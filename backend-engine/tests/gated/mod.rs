@@ -1,0 +1,154 @@
+//! An engine that does what it is asked for when the test lets it, connection by connection.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backend_core::{BoxError, Result};
+use backend_engine::name::EngineName;
+use backend_engine::{Driver, Handover, Inbox, Link, Outgoing};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// More than any test asks for.
+const OPEN: usize = 1_000_000;
+
+/// All connections, in the order in which they were made.
+#[derive(Clone, Default)]
+pub(crate) struct Engine(Arc<Mutex<Vec<Arc<Connection>>>>);
+
+/// What the test sees of a connection, and can do to it.
+pub(crate) struct Connection {
+    pub(crate) inbox: Inbox,
+    pub(crate) subscribe: Gate,
+    pub(crate) unsubscribe: Gate,
+    pub(crate) catch_up: Gate,
+    pub(crate) publish: Gate,
+    pub(crate) ping: Gate,
+    names: Mutex<BTreeSet<String>>,
+    lost: CancellationToken,
+}
+
+/// Where requests wait while it is shut.
+pub(crate) struct Gate {
+    open: Semaphore,
+    arrived: watch::Sender<usize>,
+}
+
+pub(crate) struct GatedLink(Arc<Connection>);
+
+impl Engine {
+    pub(crate) fn connection(&self, number: usize) -> Arc<Connection> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner)[number])
+    }
+}
+
+impl Connection {
+    pub(crate) fn lose(&self) {
+        self.lost.cancel();
+    }
+
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.names().contains(name)
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { open: Semaphore::new(OPEN), arrived: watch::Sender::new(0) }
+    }
+
+    pub(crate) fn shut(&self) {
+        self.open.forget_permits(OPEN);
+    }
+
+    pub(crate) fn let_through(&self, requests: usize) {
+        self.open.add_permits(requests);
+    }
+
+    /// How many have come to the gate.
+    pub(crate) fn arrived(&self) -> usize {
+        *self.arrived.borrow()
+    }
+
+    pub(crate) async fn have_arrived(&self, requests: usize) {
+        let mut arrived = self.arrived.subscribe();
+        let all = arrived.wait_for(|arrived| *arrived >= requests);
+        drop(timeout(PATIENCE, all).await.expect("so many come").expect("the gate is there"));
+    }
+
+    async fn pass(&self) {
+        self.arrived.send_modify(|arrived| *arrived += 1);
+        self.open.acquire().await.expect("it is never closed").forget();
+    }
+}
+
+#[async_trait]
+impl Driver for Engine {
+    type Link = GatedLink;
+
+    async fn connect(&self, inbox: Inbox) -> Result<GatedLink, BoxError> {
+        let connection = Arc::new(Connection {
+            inbox,
+            subscribe: Gate::new(),
+            unsubscribe: Gate::new(),
+            catch_up: Gate::new(),
+            publish: Gate::new(),
+            ping: Gate::new(),
+            names: Mutex::default(),
+            lost: CancellationToken::new(),
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&connection));
+        Ok(GatedLink(connection))
+    }
+}
+
+/// It answers also after it was given up: a connection may be slow, and not dead.
+#[async_trait]
+impl Link for GatedLink {
+    fn max_frame(&self) -> Option<usize> {
+        None
+    }
+
+    async fn subscribe(&self, name: &EngineName) -> Result<()> {
+        self.0.subscribe.pass().await;
+        self.0.names().insert(name.as_str().to_owned());
+        Ok(())
+    }
+
+    async fn unsubscribe(&self, name: &EngineName) -> Result<()> {
+        self.0.unsubscribe.pass().await;
+        self.0.names().remove(name.as_str());
+        Ok(())
+    }
+
+    async fn catch_up(&self, _name: &EngineName) -> Result<()> {
+        self.0.catch_up.pass().await;
+        Ok(())
+    }
+
+    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {
+        self.0.publish.pass().await;
+        frames.iter().map(|_| Handover::Taken).collect()
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.0.ping.pass().await;
+        Ok(())
+    }
+
+    async fn lost(&self) -> BoxError {
+        self.0.lost.cancelled().await;
+        "the test has lost it".into()
+    }
+
+    async fn close(&self) {}
+}
