@@ -96,30 +96,35 @@ impl MessageEnvelope {
     }
 
     /// The topic that it is published to.
+    #[inline]
     #[must_use]
     pub fn topic(&self) -> &str {
         &self.0.topic
     }
 
     /// The payload.
+    #[inline]
     #[must_use]
     pub fn data(&self) -> &Bytes {
         &self.0.data
     }
 
     /// The part of the audience that it is meant for, if any.
+    #[inline]
     #[must_use]
     pub fn scope(&self) -> Option<&str> {
         self.0.scope.as_deref()
     }
 
     /// How long after its arrival it may be handed out; `None` and zero both mean for ever.
+    #[inline]
     #[must_use]
     pub fn ttl(&self) -> Option<Duration> {
         self.0.ttl
     }
 
     /// The application's own id, if any.
+    #[inline]
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.0.id.as_deref()

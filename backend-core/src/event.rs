@@ -21,6 +21,7 @@ pub enum Event {
 
 impl Event {
     /// The envelope, if this is a message.
+    #[inline]
     #[must_use]
     pub fn message(self) -> Option<MessageEnvelope> {
         match self {
@@ -30,6 +31,7 @@ impl Event {
     }
 
     /// The gap, if this is one.
+    #[inline]
     #[must_use]
     pub fn gap(self) -> Option<Gap> {
         match self {

@@ -59,6 +59,7 @@ mod health;
 #[cfg(feature = "json")]
 mod json;
 mod observe;
+mod source;
 mod subscription;
 
 pub use async_trait::async_trait;
@@ -69,6 +70,7 @@ pub use error::{BoxError, Error, Result};
 pub use event::{Event, Gap, GapCause};
 pub use health::{HealthAwareBackend, ReconnectCallback};
 pub use observe::{BackendStats, ObservableBackend};
+pub use source::{Ready, Source};
 pub use subscription::{Messages, Subscription, TryRecvError};
 
 /// Keeps the example of the README running.

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
+use crate::source::{Ready, Source};
 use crate::{Event, Gap, MessageEnvelope};
 
 /// One waker for all peeks, known by its address: wakers that do nothing need not compare as equal.
@@ -54,9 +56,12 @@ static PEEK: &Waker = Waker::noop();
 /// # }
 /// ```
 pub struct Subscription {
-    topic: Box<str>,
-    /// `None` once it has ended, so that what it held is released then and not at the drop.
-    events: Option<Pin<Box<dyn Stream<Item = Event> + Send>>>,
+    topic: Arc<str>,
+    /// `None` once it has ended, so that what it held is released then and not at the drop. Dropped
+    /// before `ready`, whose data may be somebody's who does anything then.
+    source: Option<Pin<Box<dyn Source>>>,
+    /// What comes before anything else of the source.
+    ready: Ready,
 }
 
 impl Subscription {
@@ -73,7 +78,14 @@ impl Subscription {
         topic: impl Into<String>,
         events: impl Stream<Item = Event> + Send + 'static,
     ) -> Self {
-        Self { topic: topic.into().into_boxed_str(), events: Some(Box::pin(events)) }
+        Self::from_source(topic.into(), events)
+    }
+
+    /// Wraps a source that has several messages at once, for authors of backends. What is said at
+    /// [`new`](Self::new) is so for it, too.
+    pub fn from_source(topic: impl Into<Arc<str>>, source: impl Source + 'static) -> Self {
+        let source: Pin<Box<dyn Source>> = Box::pin(source);
+        Self { topic: topic.into(), source: Some(source), ready: Ready::default() }
     }
 
     /// Waits for the next event; `None` when the subscription has ended.
@@ -81,8 +93,12 @@ impl Subscription {
     /// # Cancel safety
     /// **Clause X3.** Dropping the future loses nothing: it may be used as a branch of a `select!`
     /// in a loop.
+    #[inline]
     pub async fn recv(&mut self) -> Option<Event> {
-        poll_fn(|cx| self.poll_event(cx)).await
+        match self.ready.pop() {
+            Some(envelope) => Some(Event::Message(envelope)),
+            None => poll_fn(|cx| self.poll_source(cx)).await,
+        }
     }
 
     /// Takes the next event if there is one already, without waiting.
@@ -93,8 +109,16 @@ impl Subscription {
     /// # Errors
     /// [`TryRecvError::Empty`] when nothing is there yet, [`TryRecvError::Closed`] when the
     /// subscription has ended and nothing will come any more.
+    #[inline]
     pub fn try_recv(&mut self) -> Result<Event, TryRecvError> {
-        match self.poll_event(&mut Context::from_waker(PEEK)) {
+        match self.ready.pop() {
+            Some(envelope) => Ok(Event::Message(envelope)),
+            None => self.peek_source(),
+        }
+    }
+
+    fn peek_source(&mut self) -> Result<Event, TryRecvError> {
+        match self.poll_source(&mut Context::from_waker(PEEK)) {
             Poll::Ready(Some(event)) => Ok(event),
             Poll::Ready(None) => Err(TryRecvError::Closed),
             Poll::Pending => Err(TryRecvError::Empty),
@@ -124,11 +148,20 @@ impl Subscription {
         &self.topic
     }
 
+    #[inline]
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        let Some(events) = &mut self.events else { return Poll::Ready(None) };
-        let next = events.as_mut().poll_next(cx);
+        match self.ready.pop() {
+            Some(envelope) => Poll::Ready(Some(Event::Message(envelope))),
+            None => self.poll_source(cx),
+        }
+    }
+
+    /// Asks the source, when nothing is ready.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        let next = source.as_mut().poll_events(cx, &mut self.ready);
         if let Poll::Ready(None) = next {
-            self.events = None;
+            self.source = None;
         }
         next
     }
@@ -137,18 +170,21 @@ impl Subscription {
 impl Stream for Subscription {
     type Item = Event;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         self.poll_event(cx)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.events.as_ref().map_or((0, Some(0)), |events| events.size_hint())
+        let ready = self.ready.len();
+        let (least, most) = self.source.as_ref().map_or((0, Some(0)), |source| source.size_hint());
+        (least.saturating_add(ready), most.and_then(|most| most.checked_add(ready)))
     }
 }
 
 impl FusedStream for Subscription {
     fn is_terminated(&self) -> bool {
-        self.events.is_none()
+        self.source.is_none() && self.ready.is_empty()
     }
 }
 
@@ -156,7 +192,7 @@ impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
             .field("topic", &self.topic)
-            .field("ended", &self.events.is_none())
+            .field("ended", &self.source.is_none())
             .finish_non_exhaustive()
     }
 }

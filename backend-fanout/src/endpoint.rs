@@ -3,6 +3,7 @@
 //! The front door. Lock order: an endpoint's `topics`, then a shard of the directory, then a
 //! topic's state. Readers are woken after all of them are released.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use std::sync::Arc;
 use backend_core::{BackendStats, Error, Gap, MessageEnvelope, Result, Subscription};
 use hashbrown::HashMap;
 
-use crate::batch::Batch;
 use crate::bus::Bus;
 use crate::counters::Counters;
 use crate::directory::give_back_room;
@@ -151,10 +151,10 @@ impl Endpoint {
                 local: Arc::clone(local),
                 topic,
                 seat,
-                batch: Batch::default(),
+                noted: VecDeque::new(),
             }
         };
-        Ok(Subscription::new(topic, reader))
+        Ok(Subscription::from_source(Arc::clone(&reader.topic.name), reader))
     }
 
     /// Ends every subscription of this endpoint to `topic`: each hands out what it had accepted

@@ -27,7 +27,7 @@ pub(crate) type EndpointId = u64;
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) endpoint: EndpointId,
-    pub(crate) subscriptions: usize,
+    pub(crate) subscriptions: u32,
     standing: Standing,
     /// The position at which it became a member: older slots with its key are somebody else's.
     since: u64,

@@ -5,13 +5,13 @@
 //!
 //! A peek leaves the waker parked that a task waits with.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use backend_core::{Event, Subscription};
-use futures_core::Stream;
+use backend_core::{Event, Ready, Source, Subscription};
 
 use crate::batch::{Batch, Item};
 use crate::directory::Directory;
@@ -23,22 +23,26 @@ pub(crate) struct Reader {
     pub(crate) local: Arc<Local>,
     pub(crate) topic: Arc<Topic>,
     pub(crate) seat: Seat,
-    pub(crate) batch: Batch,
+    /// What comes behind that which the subscription has in its hands.
+    pub(crate) noted: VecDeque<Item>,
 }
 
 impl Reader {
-    /// Fills the batch, or parks the waker.
-    fn fetch(&mut self, cx: &Context<'_>) -> Fetched {
-        let Self { topic, seat, batch, local, .. } = self;
-        let mut fetched = topic.read(seat, cx.waker(), batch);
-        if fetched == Fetched::Nothing && !Subscription::is_peek(cx) {
-            // A waker is code of the user: cloned here, with no lock held.
-            fetched = topic.read_or_park(seat, cx.waker().clone(), batch);
-        }
-        if fetched == Fetched::Some {
-            local.counters.received(batch.messages());
-        }
-        fetched
+    /// Fetches the next batch, or parks the waker.
+    fn fetch(&mut self, cx: &Context<'_>, ready: &mut Ready) -> Fetched {
+        let Self { topic, seat, noted, local, .. } = self;
+        ready.fill(|plain| {
+            let batch = &mut Batch { plain, noted };
+            let mut fetched = topic.read(seat, cx.waker(), batch);
+            if fetched == Fetched::Nothing && !Subscription::is_peek(cx) {
+                // A waker is code of the user: cloned here, with no lock held.
+                fetched = topic.read_or_park(seat, cx.waker().clone(), batch);
+            }
+            if fetched == Fetched::Some {
+                local.counters.received(batch.messages());
+            }
+            fetched
+        })
     }
 
     /// The event to hand out for an item; `None` for an envelope whose ttl has run out (T2).
@@ -57,18 +61,24 @@ impl Reader {
     }
 }
 
-impl Stream for Reader {
-    type Item = Event;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+impl Source for Reader {
+    fn poll_events(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        behind: &mut Ready,
+    ) -> Poll<Option<Event>> {
         loop {
-            while let Some(item) = self.batch.pop() {
+            while let Some(item) = self.noted.pop_front() {
                 if let Some(event) = self.hand_out(item) {
                     return Poll::Ready(Some(event));
                 }
             }
-            match self.fetch(cx) {
-                Fetched::Some => {}
+            match self.fetch(cx, behind) {
+                Fetched::Some => {
+                    if let Some(envelope) = behind.pop() {
+                        return Poll::Ready(Some(Event::Message(envelope)));
+                    }
+                }
                 Fetched::Nothing | Fetched::Parked => return Poll::Pending,
                 Fetched::Ended => return Poll::Ready(None),
             }

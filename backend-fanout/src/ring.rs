@@ -37,7 +37,7 @@ pub(crate) struct Slot {
     /// Who published it, if that endpoint subscribes to this topic too: its readers skip the slot.
     pub(crate) publisher: Option<MemberKey>,
     /// How many subscriptions have yet to take it.
-    pub(crate) wanted_by: usize,
+    pub(crate) wanted_by: u32,
     /// When its ttl runs out.
     pub(crate) expires: Option<Instant>,
     pub(crate) envelope: Option<MessageEnvelope>,
@@ -59,6 +59,21 @@ pub(crate) struct Released {
     pub(crate) expires: Option<Instant>,
     /// Still there if somebody wanted it: the caller drops it when no lock is held.
     pub(crate) envelope: Option<MessageEnvelope>,
+}
+
+impl Slot {
+    /// One subscription less wants it: gives that one its envelope, or whoever is the last one. A
+    /// reader that forgoes it gets it only if nobody else wants it, to drop it.
+    #[inline]
+    pub(crate) fn take(&mut self, purpose: Purpose) -> Option<MessageEnvelope> {
+        debug_assert!(self.wanted_by > 0, "taken more often than wanted");
+        self.wanted_by = self.wanted_by.saturating_sub(1);
+        match (self.wanted_by, purpose) {
+            (0, _) => self.envelope.take(),
+            (_, Purpose::HandOut) => self.envelope.clone(),
+            (_, Purpose::Forgo) => None,
+        }
+    }
 }
 
 impl Ring {
@@ -87,28 +102,11 @@ impl Ring {
         evicted
     }
 
-    /// What a reader does with the slot at `position`, which is in the ring. `skip` looks at the
-    /// publisher, and says whether the slot is not meant for this reader: then it is `None`. A
-    /// reader that forgoes an envelope gets it only if nobody else wants it, to drop it.
-    pub(crate) fn take(
-        &mut self,
-        position: u64,
-        purpose: Purpose,
-        skip: impl FnOnce(Option<MemberKey>) -> bool,
-    ) -> Option<Option<(MessageEnvelope, Option<Instant>)>> {
-        let index = usize::try_from(position.checked_sub(self.tail)?).ok()?;
-        let slot = self.slots.get_mut(index)?;
-        if skip(slot.publisher) {
-            return None;
-        }
-        debug_assert!(slot.wanted_by > 0, "taken more often than wanted");
-        slot.wanted_by = slot.wanted_by.saturating_sub(1);
-        let envelope = match (slot.wanted_by, purpose) {
-            (0, _) => slot.envelope.take(),
-            (_, Purpose::HandOut) => slot.envelope.clone(),
-            (_, Purpose::Forgo) => None,
-        };
-        Some(envelope.map(|envelope| (envelope, slot.expires)))
+    /// The slots from one position up to another. Both are in the ring, or its head.
+    pub(crate) fn range_mut(&mut self, from: u64, to: u64) -> impl Iterator<Item = &mut Slot> {
+        let (from, to) = (from - self.tail, to - self.tail);
+        // They are less than the capacity, which is a usize.
+        self.slots.range_mut(from as usize..to as usize)
     }
 
     /// Lets the oldest slots go that everybody has taken; call until it gives `None`.
@@ -135,9 +133,14 @@ impl Ring {
 mod tests {
     use super::*;
 
-    fn slot(data: &'static str, wanted_by: usize) -> Slot {
+    fn slot(data: &'static str, wanted_by: u32) -> Slot {
         let envelope = Some(MessageEnvelope::new("t", data));
         Slot { publisher: None, wanted_by, expires: None, envelope }
+    }
+
+    fn take(ring: &mut Ring, position: u64) -> Option<MessageEnvelope> {
+        let mut slots = ring.range_mut(position, position + 1);
+        slots.next().and_then(|slot| slot.take(Purpose::HandOut))
     }
 
     fn data(released: Option<Released>) -> Option<MessageEnvelope> {
@@ -158,9 +161,9 @@ mod tests {
     fn whoever_takes_it_last_carries_it_off() {
         let mut ring = Ring::new(4);
         ring.push(slot("a", 2));
-        assert!(ring.take(0, Purpose::HandOut, |_| false).is_some());
+        assert!(take(&mut ring, 0).is_some());
         assert!(ring.pop_taken().is_none(), "one reader still wants it");
-        assert!(ring.take(0, Purpose::HandOut, |_| false).is_some());
+        assert!(take(&mut ring, 0).is_some());
         let released = ring.pop_taken().expect("everybody has it");
         assert!(released.envelope.is_none());
         assert_eq!((ring.tail(), ring.head()), (1, 1));
@@ -171,7 +174,7 @@ mod tests {
         let mut ring = Ring::new(4);
         ring.push(slot("a", 1));
         ring.push(slot("b", 1));
-        assert!(ring.take(1, Purpose::HandOut, |_| false).is_some());
+        assert!(take(&mut ring, 1).is_some());
         assert!(ring.pop_taken().is_none());
         assert!(ring.slots[1].envelope.is_none());
     }
@@ -183,7 +186,7 @@ mod tests {
             ring.push(slot("a", 1));
         }
         for position in 0..10_000 {
-            ring.take(position, Purpose::HandOut, |_| false);
+            take(&mut ring, position);
         }
         while ring.pop_taken().is_some() {}
         assert!(ring.slots.capacity() <= 2 * ROOM_KEPT, "{}", ring.slots.capacity());

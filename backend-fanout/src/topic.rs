@@ -14,7 +14,7 @@
 //!    whoever changes that takes its waker under the lock: no wake-up is lost.
 //! 3. A reader has at most one waker parked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use backend_core::{Error, Gap, MessageEnvelope, Result};
 use hashbrown::HashMap;
 use slab::Slab;
 
-use crate::batch::{BATCH, Batch};
+use crate::batch::{BATCH, Batch, Item};
 use crate::member::{Cursor, EndpointId, Member, MemberKey};
 use crate::ring::{Purpose, Released, Ring, Slot};
 use crate::sync::{Mutex, lock};
@@ -44,7 +44,7 @@ struct State {
     /// The members that have not ended. An endpoint that subscribes again after it had ended is a
     /// new member, while readers of the old one drain.
     current: HashMap<EndpointId, MemberKey>,
-    live: usize,
+    live: u32,
     /// How many members have ended and still have readers.
     ended: usize,
     /// By the number of the reader: the oldest subscription is woken first.
@@ -108,7 +108,7 @@ pub(crate) struct Left {
     /// It was the endpoint's last open one on this topic.
     pub(crate) endpoint_gone: bool,
     /// Code of users: dropped last of all, when no lock is held and all books are kept.
-    _leftovers: (Batch, Option<Parked>, Option<Member>),
+    _leftovers: (Vec<MessageEnvelope>, VecDeque<Item>, Option<Parked>, Option<Member>),
 }
 
 /// By its name alone: its lock is not held while somebody formats.
@@ -193,12 +193,17 @@ impl Topic {
     }
 
     /// Carries off the next events of a subscription. `waker` is only looked at.
-    pub(crate) fn read(&self, seat: &mut Seat, waker: &Waker, batch: &mut Batch) -> Fetched {
+    pub(crate) fn read(&self, seat: &mut Seat, waker: &Waker, batch: &mut Batch<'_>) -> Fetched {
         lock(&self.state).read(seat, waker, batch)
     }
 
     /// The same, and parks the waker if there is still nothing.
-    pub(crate) fn read_or_park(&self, seat: &mut Seat, waker: Waker, batch: &mut Batch) -> Fetched {
+    pub(crate) fn read_or_park(
+        &self,
+        seat: &mut Seat,
+        waker: Waker,
+        batch: &mut Batch<'_>,
+    ) -> Fetched {
         let _replaced = {
             let mut state = lock(&self.state);
             match state.read(seat, &waker, batch) {
@@ -211,19 +216,20 @@ impl Topic {
 
     /// Takes a subscription out, with what it had not read and its waker.
     pub(crate) fn leave(&self, seat: &mut Seat) -> Left {
-        let mut unread = Batch::default();
+        let (mut plain, mut noted) = (Vec::new(), VecDeque::new());
+        let unread = &mut Batch { plain: &mut plain, noted: &mut noted };
         // A long backlog goes in portions, so that publishers get their turn.
         let goal = lock(&self.state).ring.head();
         loop {
             let position = seat.cursor.position;
-            lock(&self.state).fetch(&mut seat.cursor, PORTION, Purpose::Forgo, &mut unread);
+            lock(&self.state).fetch(&mut seat.cursor, PORTION, Purpose::Forgo, unread);
             if seat.cursor.position == position || seat.cursor.position >= goal {
                 break;
             }
         }
 
         let state = &mut *lock(&self.state);
-        state.fetch(&mut seat.cursor, usize::MAX, Purpose::Forgo, &mut unread);
+        state.fetch(&mut seat.cursor, usize::MAX, Purpose::Forgo, unread);
         let parked = state.parked.remove(&seat.reader);
         let key = seat.cursor.member;
         let member = &mut state.members[key];
@@ -239,7 +245,11 @@ impl Topic {
             Some(_) => state.ended -= 1,
             None => {}
         }
-        Left { was_open, endpoint_gone: was_open && last, _leftovers: (unread, parked, member) }
+        Left {
+            was_open,
+            endpoint_gone: was_open && last,
+            _leftovers: (plain, noted, parked, member),
+        }
     }
 
     /// Ends all subscriptions of `endpoint` behind what they can see now; says how many.
@@ -252,7 +262,7 @@ impl Topic {
             state.live -= member.subscriptions;
         }
         member.end(head, state.ring.tail());
-        let ended = member.subscriptions;
+        let ended = member.subscriptions as usize;
         state.ended += 1;
         (ended, state.take_wakers(|_, member| member == key))
     }
@@ -305,7 +315,7 @@ struct From {
     /// If it subscribes here, too.
     member: Option<MemberKey>,
     /// How many subscriptions are not its own.
-    wanted_by: usize,
+    wanted_by: u32,
 }
 
 impl State {
@@ -339,7 +349,7 @@ impl State {
         self.take_wakers(|members, member| Some(member) != from.member && members[member].is_live())
     }
 
-    fn read(&mut self, seat: &mut Seat, waker: &Waker, batch: &mut Batch) -> Fetched {
+    fn read(&mut self, seat: &mut Seat, waker: &Waker, batch: &mut Batch<'_>) -> Fetched {
         self.fetch(&mut seat.cursor, BATCH, Purpose::HandOut, batch);
         if !batch.is_empty() {
             return Fetched::Some;
@@ -354,7 +364,7 @@ impl State {
     }
 
     /// Moves what the cursor can see into `batch`, up to `most` envelopes.
-    fn fetch(&mut self, cursor: &mut Cursor, most: usize, purpose: Purpose, batch: &mut Batch) {
+    fn fetch(&mut self, cursor: &mut Cursor, most: usize, purpose: Purpose, batch: &mut Batch<'_>) {
         let Self { ring, members, .. } = self;
         let member = &mut members[cursor.member];
         let end = member.visible_end(ring.head());
@@ -378,24 +388,31 @@ impl State {
             if cursor.position >= stop || passed >= most {
                 break;
             }
-            while cursor.position < stop && passed < most {
-                let own = |publisher| publisher == Some(cursor.member);
-                let found = if cursor.position < ring.tail() {
-                    member.take_kept(cursor.position).map(Some)
-                } else {
-                    ring.take(cursor.position, purpose, own)
-                };
-                match found {
-                    Some(wanted) => {
+            let up_to = stop.min(cursor.position.saturating_add((most - passed) as u64));
+            while cursor.position < up_to.min(ring.tail()) {
+                match member.take_kept(cursor.position) {
+                    Some((envelope, expires)) => {
                         passed += 1;
-                        if let Some((envelope, expires)) = wanted {
-                            batch.push_message(envelope, expires);
-                        }
+                        batch.push_message(envelope, expires);
                     }
                     None => cursor.skipped += 1,
                 }
                 cursor.position += 1;
             }
+            // What an ended member can see may lie before the ring, all of it.
+            let in_ring = cursor.position.max(ring.tail());
+            for slot in ring.range_mut(in_ring, up_to.max(in_ring)) {
+                if slot.publisher == Some(cursor.member) {
+                    cursor.skipped += 1;
+                    continue;
+                }
+                passed += 1;
+                let expires = slot.expires;
+                if let Some(envelope) = slot.take(purpose) {
+                    batch.push_message(envelope, expires);
+                }
+            }
+            cursor.position = up_to;
         }
         // What has been taken by everybody holds no envelope any more: nothing is dropped here.
         let _ = self.let_go(None);
