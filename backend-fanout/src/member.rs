@@ -244,7 +244,12 @@ impl Cursor {
 
     /// If gaps are to be told here, goes on behind them and says which; else says up to where
     /// nothing is to be told.
+    #[inline]
     pub(crate) fn pass_mark(&mut self, member: &Member, end: u64) -> Result<[Option<Gap>; 2], u64> {
+        if member.marks.is_empty() { Err(end) } else { self.pass_one_of(member, end) }
+    }
+
+    fn pass_one_of(&mut self, member: &Member, end: u64) -> Result<[Option<Gap>; 2], u64> {
         let told = self.ledger.gaps();
         let ahead = member.marks.partition_point(|mark| mark.at <= self.position);
         let here = ahead.checked_sub(1).and_then(|index| member.marks.get(index));

@@ -31,6 +31,9 @@ impl Reader {
     /// Fetches the next batch, or parks the waker.
     fn fetch(&mut self, cx: &Context<'_>, ready: &mut Ready) -> Fetched {
         let Self { topic, seat, noted, local, .. } = self;
+        if Subscription::is_peek(cx) && topic.is_exhausted(seat) {
+            return Fetched::Nothing;
+        }
         ready.fill(|plain| {
             let batch = &mut Batch { plain, noted };
             let mut fetched = topic.read(seat, cx.waker(), batch);

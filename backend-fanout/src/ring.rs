@@ -1,7 +1,7 @@
 //! The ring: the newest envelopes of one topic, each kept until everybody has taken it.
 //!
 //! Step 3 of the data path. No lock and no waking here: a plain data structure that the
-//! [topic](crate::topic) guards. **The overflow policy lives in [`Ring::push`].** What a reader has
+//! [topic](crate::topic) guards. **The overflow policy lives in [`Ring::make_room`].** What a reader has
 //! missed is always a stretch from its place up to the tail: the counting in
 //! [`member`](crate::member) rests on that, so a policy that drops anything but the oldest changes
 //! both.
@@ -16,10 +16,12 @@
 //! 3. The slot at `tail` holds an envelope, or the ring is empty.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
 use backend_core::MessageEnvelope;
 
+use crate::batch::Batch;
 use crate::member::MemberKey;
 
 /// An empty ring keeps room for this many slots; a burst's larger buffer is given back.
@@ -62,17 +64,16 @@ pub(crate) struct Released {
 }
 
 impl Slot {
-    /// One subscription less wants it: gives that one its envelope, or whoever is the last one. A
-    /// reader that forgoes it gets it only if nobody else wants it, to drop it.
+    /// For one of the subscriptions that want it; the last one gets the envelope itself.
+    ///
+    /// # Panics
+    /// If nobody does, which would break invariant 2.
     #[inline]
-    pub(crate) fn take(&mut self, purpose: Purpose) -> Option<MessageEnvelope> {
-        debug_assert!(self.wanted_by > 0, "taken more often than wanted");
-        self.wanted_by = self.wanted_by.saturating_sub(1);
-        match (self.wanted_by, purpose) {
-            (0, _) => self.envelope.take(),
-            (_, Purpose::HandOut) => self.envelope.clone(),
-            (_, Purpose::Forgo) => None,
-        }
+    fn take(&mut self) -> MessageEnvelope {
+        self.wanted_by -= 1;
+        let envelope =
+            if self.wanted_by == 0 { self.envelope.take() } else { self.envelope.clone() };
+        envelope.expect("it is there as long as somebody wants it")
     }
 }
 
@@ -91,29 +92,51 @@ impl Ring {
         self.tail + self.slots.len() as u64
     }
 
-    /// Appends a slot that somebody wants, and gives back what had to go for it.
-    ///
-    /// A full ring drops its oldest slot (clause L3). Readers that had not taken it notice that
-    /// their position has fallen behind the tail.
-    pub(crate) fn push(&mut self, slot: Slot) -> Option<Released> {
+    /// Appends a slot that somebody wants; after [`make_room`](Self::make_room).
+    pub(crate) fn push(&mut self, slot: Slot) {
         debug_assert!(slot.wanted_by > 0 && slot.envelope.is_some());
-        let evicted = if self.slots.len() == self.capacity { self.pop() } else { None };
+        debug_assert!(self.slots.len() < self.capacity);
         self.slots.push_back(slot);
-        evicted
     }
 
-    /// The slots from one position up to another. Both are in the ring, or its head.
-    pub(crate) fn range_mut(&mut self, from: u64, to: u64) -> impl Iterator<Item = &mut Slot> {
-        let (from, to) = (from - self.tail, to - self.tail);
+    /// Before a push: a full ring drops its oldest slot (clause L3). Readers that had not taken it
+    /// notice that their position has fallen behind the tail.
+    #[inline]
+    pub(crate) fn make_room(&mut self) -> Option<Released> {
+        if self.slots.len() < self.capacity { None } else { self.pop() }
+    }
+
+    /// Lets a reader pass over the slots from one position up to another; both are in the ring, or
+    /// its head. Those that `own` published are none of its business: says how many there were. The
+    /// others are taken.
+    #[inline]
+    pub(crate) fn take(
+        &mut self,
+        positions: Range<u64>,
+        own: MemberKey,
+        purpose: Purpose,
+        batch: &mut Batch<'_>,
+    ) -> u64 {
         // They are less than the capacity, which is a usize.
-        self.slots.range_mut(from as usize..to as usize)
+        let (from, to) =
+            ((positions.start - self.tail) as usize, (positions.end - self.tail) as usize);
+        let (first, second) = self.slots.as_mut_slices();
+        let middle = first.len();
+        let first = &mut first[from.min(middle)..to.min(middle)];
+        let second = &mut second[from.saturating_sub(middle)..to.saturating_sub(middle)];
+        match purpose {
+            Purpose::HandOut => hand_out(first, own, batch) + hand_out(second, own, batch),
+            Purpose::Forgo => forgo(first, own, batch) + forgo(second, own, batch),
+        }
     }
 
-    /// Lets the oldest slots go that everybody has taken; call until it gives `None`.
-    pub(crate) fn pop_taken(&mut self) -> Option<Released> {
+    /// Lets the oldest slot go if everybody has taken it: its position, and who published it. Call
+    /// until it gives `None`.
+    #[inline]
+    pub(crate) fn pop_taken(&mut self) -> Option<(u64, Option<MemberKey>)> {
         match self.slots.front() {
-            Some(slot) if slot.wanted_by == 0 => self.pop(),
-            Some(_) => None,
+            Some(slot) if slot.wanted_by > 0 => None,
+            Some(_) => self.pop().map(|released| (released.position, released.publisher)),
             None => {
                 self.slots.shrink_to(ROOM_KEPT);
                 None
@@ -129,9 +152,53 @@ impl Ring {
     }
 }
 
+/// The innermost loops of the crate: once for each delivery, under the topic's lock. Plain envelopes
+/// go in runs: a clone waits for all stores before it, and so there are none but what a vector of
+/// known length needs.
+fn hand_out(mut slots: &mut [Slot], own: MemberKey, batch: &mut Batch<'_>) -> u64 {
+    let mut skipped = 0;
+    while batch.noted.is_empty() && !slots.is_empty() {
+        let is_own = |slot: &Slot| slot.publisher == Some(own);
+        let run = slots.iter().take_while(|slot| !is_own(slot) && slot.expires.is_none()).count();
+        let (plain, others) = slots.split_at_mut(run);
+        batch.plain.extend(plain.iter_mut().map(Slot::take));
+        let owns = others.iter().take_while(|slot| is_own(slot)).count();
+        skipped += owns as u64;
+        slots = &mut others[owns..];
+        if run + owns == 0 {
+            break;
+        }
+    }
+    for slot in slots {
+        if slot.publisher == Some(own) {
+            skipped += 1;
+        } else {
+            batch.push_message(slot.take(), slot.expires);
+        }
+    }
+    skipped
+}
+
+/// For a reader that leaves without them: gets what nobody else wants, to drop it.
+fn forgo(slots: &mut [Slot], own: MemberKey, batch: &mut Batch<'_>) -> u64 {
+    let mut skipped = 0;
+    for slot in slots {
+        if slot.publisher == Some(own) {
+            skipped += 1;
+        } else if slot.wanted_by == 1 {
+            batch.plain.push(slot.take());
+        } else {
+            slot.wanted_by -= 1;
+        }
+    }
+    skipped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOBODY: MemberKey = MemberKey::MAX;
 
     fn slot(data: &'static str, wanted_by: u32) -> Slot {
         let envelope = Some(MessageEnvelope::new("t", data));
@@ -139,20 +206,24 @@ mod tests {
     }
 
     fn take(ring: &mut Ring, position: u64) -> Option<MessageEnvelope> {
-        let mut slots = ring.range_mut(position, position + 1);
-        slots.next().and_then(|slot| slot.take(Purpose::HandOut))
+        let (mut plain, mut noted) = (Vec::new(), VecDeque::new());
+        let batch = &mut Batch { plain: &mut plain, noted: &mut noted };
+        ring.take(position..position + 1, NOBODY, Purpose::HandOut, batch);
+        plain.pop()
     }
 
-    fn data(released: Option<Released>) -> Option<MessageEnvelope> {
-        released.and_then(|slot| slot.envelope)
+    fn push(ring: &mut Ring, slot: Slot) -> Option<MessageEnvelope> {
+        let evicted = ring.make_room().and_then(|released| released.envelope);
+        ring.push(slot);
+        evicted
     }
 
     #[test]
     fn a_full_ring_drops_its_oldest() {
         let mut ring = Ring::new(2);
-        assert!(ring.push(slot("a", 1)).is_none());
-        assert!(ring.push(slot("b", 1)).is_none());
-        let evicted = data(ring.push(slot("c", 1))).expect("one had to go");
+        assert!(push(&mut ring, slot("a", 1)).is_none());
+        assert!(push(&mut ring, slot("b", 1)).is_none());
+        let evicted = push(&mut ring, slot("c", 1)).expect("one had to go");
         assert_eq!(evicted.data(), "a");
         assert_eq!((ring.tail(), ring.head()), (1, 3));
     }
@@ -164,8 +235,7 @@ mod tests {
         assert!(take(&mut ring, 0).is_some());
         assert!(ring.pop_taken().is_none(), "one reader still wants it");
         assert!(take(&mut ring, 0).is_some());
-        let released = ring.pop_taken().expect("everybody has it");
-        assert!(released.envelope.is_none());
+        assert_eq!(ring.pop_taken(), Some((0, None)), "everybody has it");
         assert_eq!((ring.tail(), ring.head()), (1, 1));
     }
 
@@ -195,7 +265,7 @@ mod tests {
     #[test]
     fn a_capacity_of_zero_counts_as_one() {
         let mut ring = Ring::new(0);
-        assert!(ring.push(slot("a", 1)).is_none());
-        assert!(ring.push(slot("b", 1)).is_some());
+        assert!(push(&mut ring, slot("a", 1)).is_none());
+        assert!(push(&mut ring, slot("b", 1)).is_some());
     }
 }

@@ -28,13 +28,16 @@ use slab::Slab;
 use crate::batch::{BATCH, Batch, Item};
 use crate::member::{Cursor, EndpointId, Member, MemberKey};
 use crate::ring::{Purpose, Released, Ring, Slot};
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
 /// How many envelopes of a dropped subscription's backlog are let go at a time.
 const PORTION: usize = 1024;
 
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
+    /// How often something was put where readers find it. Written under the lock, released there and
+    /// acquired by who only looks whether there is anything new.
+    changes: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -62,6 +65,8 @@ struct Parked {
 pub(crate) struct Seat {
     cursor: Cursor,
     reader: u64,
+    /// The topic's `changes` when there was nothing more to read, and more may come.
+    exhausted_at: Option<u64>,
 }
 
 /// What [`Topic::read`] came to.
@@ -122,6 +127,7 @@ impl Topic {
     pub(crate) fn new(name: &str, capacity: usize) -> Self {
         Self {
             name: Arc::from(name),
+            changes: AtomicU64::new(0),
             state: Mutex::new(State {
                 ring: Ring::new(capacity),
                 members: Slab::new(),
@@ -145,6 +151,7 @@ impl Topic {
                 return Ok(());
             }
             let evicted = state.push(from, envelope, expires);
+            self.changed(&state);
             (state.take_wakers_but(from), evicted)
         };
         wakers.wake();
@@ -172,6 +179,7 @@ impl Topic {
                 let expires = now.and_then(|now| expiry_from(now, &envelope));
                 evicted.extend(state.push(from, envelope, expires));
             }
+            self.changed(&state);
             state.take_wakers_but(from)
         };
         wakers.wake();
@@ -189,12 +197,49 @@ impl Topic {
         state.live += 1;
         state.next_reader += 1;
         let cursor = state.members[key].add_subscription(key, head);
-        Seat { cursor, reader: state.next_reader }
+        Seat { cursor, reader: state.next_reader, exhausted_at: None }
+    }
+
+    /// Whether nothing has changed since a subscription had read all there was. Takes no lock: it may
+    /// be otherwise by now, but not if it was before.
+    #[inline]
+    pub(crate) fn is_exhausted(&self, seat: &Seat) -> bool {
+        seat.exhausted_at == Some(self.changes.load(Ordering::Acquire))
     }
 
     /// Carries off the next events of a subscription. `waker` is only looked at.
     pub(crate) fn read(&self, seat: &mut Seat, waker: &Waker, batch: &mut Batch<'_>) -> Fetched {
-        lock(&self.state).read(seat, waker, batch)
+        self.read_locked(&mut lock(&self.state), seat, waker, batch)
+    }
+
+    fn read_locked(
+        &self,
+        state: &mut State,
+        seat: &mut Seat,
+        waker: &Waker,
+        batch: &mut Batch<'_>,
+    ) -> Fetched {
+        let exhausted = state.fetch(&mut seat.cursor, BATCH, Purpose::HandOut, batch);
+        let may_get_more = !state.members[seat.cursor.member].has_ended();
+        // Relaxed: it changes under the lock.
+        let now = || self.changes.load(Ordering::Relaxed);
+        seat.exhausted_at = (exhausted && may_get_more).then(now);
+        if !batch.is_empty() {
+            return Fetched::Some;
+        }
+        if !may_get_more {
+            return Fetched::Ended;
+        }
+        match state.parked.get(&seat.reader) {
+            Some(parked) if parked.waker.will_wake(waker) => Fetched::Parked,
+            _ => Fetched::Nothing,
+        }
+    }
+
+    /// Something is where readers find it. With the lock held, hence the state.
+    fn changed(&self, _: &State) {
+        // Relaxed: it changes under the lock. Release: see `changes`.
+        self.changes.store(self.changes.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     /// The same, and parks the waker if there is still nothing.
@@ -206,7 +251,7 @@ impl Topic {
     ) -> Fetched {
         let _replaced = {
             let mut state = lock(&self.state);
-            match state.read(seat, &waker, batch) {
+            match self.read_locked(&mut state, seat, &waker, batch) {
                 Fetched::Nothing => state.park(seat, waker),
                 fetched => return fetched,
             }
@@ -264,6 +309,7 @@ impl Topic {
         member.end(head, state.ring.tail());
         let ended = member.subscriptions as usize;
         state.ended += 1;
+        self.changed(state);
         (ended, state.take_wakers(|_, member| member == key))
     }
 
@@ -287,6 +333,7 @@ impl Topic {
             state.live += member.subscriptions;
             member.resume(state.ring.head(), state.ring.tail());
         }
+        self.changed(state);
         state.take_wakers(|_, member| member == key)
     }
 
@@ -295,6 +342,7 @@ impl Topic {
         let state = &mut *lock(&self.state);
         let Some(&key) = state.current.get(&endpoint) else { return Wakers::default() };
         state.members[key].add_gap(gap, state.ring.head(), state.ring.tail());
+        self.changed(state);
         state.take_wakers(|_, member| member == key)
     }
 
@@ -341,36 +389,29 @@ impl State {
         }
         let From { member: publisher, wanted_by } = from;
         let slot = Slot { publisher, wanted_by, expires, envelope: Some(envelope) };
-        let evicted = self.ring.push(slot);
-        self.let_go(evicted)
+        let evicted = self.ring.make_room().and_then(|evicted| self.evict(evicted));
+        self.ring.push(slot);
+        evicted
     }
 
     fn take_wakers_but(&mut self, from: From) -> Wakers {
         self.take_wakers(|members, member| Some(member) != from.member && members[member].is_live())
     }
 
-    fn read(&mut self, seat: &mut Seat, waker: &Waker, batch: &mut Batch<'_>) -> Fetched {
-        self.fetch(&mut seat.cursor, BATCH, Purpose::HandOut, batch);
-        if !batch.is_empty() {
-            return Fetched::Some;
-        }
-        if self.members[seat.cursor.member].has_ended() {
-            return Fetched::Ended;
-        }
-        match self.parked.get(&seat.reader) {
-            Some(parked) if parked.waker.will_wake(waker) => Fetched::Parked,
-            _ => Fetched::Nothing,
-        }
-    }
-
-    /// Moves what the cursor can see into `batch`, up to `most` envelopes.
-    fn fetch(&mut self, cursor: &mut Cursor, most: usize, purpose: Purpose, batch: &mut Batch<'_>) {
+    /// Moves what the cursor can see into `batch`, up to `most` envelopes. Says whether that was all.
+    fn fetch(
+        &mut self,
+        cursor: &mut Cursor,
+        most: usize,
+        purpose: Purpose,
+        batch: &mut Batch<'_>,
+    ) -> bool {
         let Self { ring, members, .. } = self;
         let member = &mut members[cursor.member];
         let end = member.visible_end(ring.head());
         let lost_before = member.lost_before(ring.head(), ring.tail());
         let mut passed = 0;
-        loop {
+        let exhausted = loop {
             let stop = match cursor.pass_mark(member, end) {
                 Ok(gaps) => {
                     gaps.into_iter().flatten().for_each(|gap| batch.push_gap(gap));
@@ -385,8 +426,11 @@ impl State {
                 }
                 continue;
             }
-            if cursor.position >= stop || passed >= most {
-                break;
+            if cursor.position >= stop {
+                break true;
+            }
+            if passed >= most {
+                break false;
             }
             let up_to = stop.min(cursor.position.saturating_add((most - passed) as u64));
             while cursor.position < up_to.min(ring.tail()) {
@@ -401,45 +445,46 @@ impl State {
             }
             // What an ended member can see may lie before the ring, all of it.
             let in_ring = cursor.position.max(ring.tail());
-            for slot in ring.range_mut(in_ring, up_to.max(in_ring)) {
-                if slot.publisher == Some(cursor.member) {
-                    cursor.skipped += 1;
-                    continue;
-                }
-                passed += 1;
-                let expires = slot.expires;
-                if let Some(envelope) = slot.take(purpose) {
-                    batch.push_message(envelope, expires);
-                }
-            }
+            let positions = in_ring..up_to.max(in_ring);
+            let found = (positions.end - positions.start) as usize;
+            let own = ring.take(positions, cursor.member, purpose, batch);
+            cursor.skipped += own;
+            passed += found - own as usize;
             cursor.position = up_to;
-        }
-        // What has been taken by everybody holds no envelope any more: nothing is dropped here.
-        let _ = self.let_go(None);
+        };
+        self.let_go_taken();
+        exhausted
     }
 
-    /// Counts what has left the ring, and lets go what everybody has taken.
-    fn let_go(&mut self, evicted: Option<Released>) -> Option<MessageEnvelope> {
-        let mut evicted = evicted;
-        let envelope = evicted.as_mut().and_then(|released| {
-            let envelope = released.envelope.take()?;
-            if self.ended > 0 {
-                for (key, member) in &mut self.members {
-                    if released.publisher != Some(key) {
-                        member.keep(released.position, &envelope, released.expires);
-                    }
+    /// The oldest has to go for the next one: those who have ended keep it, if they had accepted it.
+    #[cold]
+    fn evict(&mut self, evicted: Released) -> Option<MessageEnvelope> {
+        let Released { position, publisher, expires, envelope } = evicted;
+        if let Some(envelope) = envelope.as_ref().filter(|_| self.ended > 0) {
+            for (key, member) in &mut self.members {
+                if publisher != Some(key) {
+                    member.keep(position, envelope, expires);
                 }
             }
-            Some(envelope)
-        });
-        let mut next = evicted.or_else(|| self.ring.pop_taken());
-        while let Some(Released { position, publisher, .. }) = next {
-            if let Some(member) = publisher.and_then(|key| self.members.get_mut(key)) {
-                member.count_own_released(position);
-            }
-            next = self.ring.pop_taken();
         }
+        self.count_released(position, publisher);
+        self.let_go_taken();
         envelope
+    }
+
+    /// Lets go what everybody has taken. It holds no envelope any more: nothing is dropped here.
+    #[inline]
+    fn let_go_taken(&mut self) {
+        while let Some((position, publisher)) = self.ring.pop_taken() {
+            self.count_released(position, publisher);
+        }
+    }
+
+    #[inline]
+    fn count_released(&mut self, position: u64, publisher: Option<MemberKey>) {
+        if let Some(member) = publisher.and_then(|key| self.members.get_mut(key)) {
+            member.count_own_released(position);
+        }
     }
 
     /// Parks a waker, and gives back the one that it replaces.
