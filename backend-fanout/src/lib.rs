@@ -52,6 +52,7 @@
 //! | `directory` | from a name to its topic, sharded |
 //! | `topic` | a topic's lock; who is woken, and when |
 //! | `ring` | slots and positions; **the overflow policy** |
+//! | `members` | who subscribes to a topic |
 //! | `member` | what an endpoint's readers skip, have missed, and are told |
 //! | `reader`, `batch` | a batch, ttl at hand-out, release on drop |
 //! | `health` | the callbacks |
@@ -69,6 +70,7 @@ mod directory;
 mod endpoint;
 mod health;
 mod member;
+mod members;
 mod reader;
 mod ring;
 mod sync;

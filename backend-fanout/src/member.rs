@@ -19,7 +19,7 @@ use std::time::Instant;
 use backend_core::{Gap, GapCause, MessageEnvelope};
 
 /// Where the topic keeps a member. May be used again after the member has left.
-pub(crate) type MemberKey = usize;
+pub(crate) type MemberKey = u32;
 
 /// One endpoint of the bus.
 pub(crate) type EndpointId = u64;

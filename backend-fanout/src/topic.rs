@@ -8,8 +8,8 @@
 //! `#[must_use]` leftovers that the methods give back.
 //!
 //! Invariants
-//! 1. `live` is the number of subscriptions of live members, and a slot's `wanted_by` starts at
-//!    `live` less the publisher's own: a publish that nobody wants stores nothing.
+//! 1. A slot's `wanted_by` starts at the number of live subscriptions less the publisher's own: a
+//!    publish that nobody wants stores nothing.
 //! 2. A reader parks under the same lock acquisition in which it found nothing to read, and
 //!    whoever changes that takes its waker under the lock: no wake-up is lost.
 //! 3. A reader has at most one waker parked.
@@ -22,13 +22,12 @@ use std::task::Waker;
 use std::time::Instant;
 
 use backend_core::{Error, Gap, MessageEnvelope, Result};
-use hashbrown::HashMap;
-use slab::Slab;
 
 use crate::batch::{BATCH, Batch, Item};
 use crate::member::{Cursor, EndpointId, Member, MemberKey};
+use crate::members::{Gone, Members};
 use crate::ring::{Purpose, Released, Ring, Slot};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 
 /// How many envelopes of a dropped subscription's backlog are let go at a time.
 const PORTION: usize = 1024;
@@ -43,13 +42,7 @@ pub(crate) struct Topic {
 
 struct State {
     ring: Ring,
-    members: Slab<Member>,
-    /// The members that have not ended. An endpoint that subscribes again after it had ended is a
-    /// new member, while readers of the old one drain.
-    current: HashMap<EndpointId, MemberKey>,
-    live: u32,
-    /// How many members have ended and still have readers.
-    ended: usize,
+    members: Members,
     /// By the number of the reader: the oldest subscription is woken first.
     parked: BTreeMap<u64, Parked>,
     next_reader: u64,
@@ -130,10 +123,7 @@ impl Topic {
             changes: AtomicU64::new(0),
             state: Mutex::new(State {
                 ring: Ring::new(capacity),
-                members: Slab::new(),
-                current: HashMap::new(),
-                live: 0,
-                ended: 0,
+                members: Members::new(),
                 parked: BTreeMap::new(),
                 next_reader: 0,
             }),
@@ -143,18 +133,19 @@ impl Topic {
     /// Hands an envelope to everybody but the publisher.
     pub(crate) fn publish(&self, publisher: EndpointId, envelope: MessageEnvelope) -> Result<()> {
         let expires = expiry(&envelope);
-        let (wakers, _evicted) = {
-            let mut state = lock(&self.state);
-            let from = state.publisher(publisher)?;
-            if from.wanted_by == 0 {
-                drop(state);
-                return Ok(());
-            }
-            let evicted = state.push(from, envelope, expires);
-            self.changed(&state);
-            (state.take_wakers_but(from), evicted)
+        let mut state = lock(&self.state);
+        let Some(from) = state.publisher(publisher) else {
+            drop(state);
+            return Err(Error::unavailable(SUSPENDED));
         };
-        wakers.wake();
+        if from.wanted_by == 0 {
+            drop(state);
+            return Ok(());
+        }
+        let evicted = state.push(from, envelope, expires);
+        self.changed(&state);
+        self.let_know(state, from);
+        drop(evicted);
         Ok(())
     }
 
@@ -167,36 +158,42 @@ impl Topic {
         // Their ttl counts from here; whoever sets none is spared the clock.
         let now = envelopes.iter().any(|one| one.ttl().is_some()).then(Instant::now);
         let mut evicted = Vec::new();
-        let wakers = {
-            let mut state = lock(&self.state);
-            let from = state.publisher(publisher)?;
-            if from.wanted_by == 0 {
-                drop(state);
-                envelopes.clear();
-                return Ok(());
-            }
-            for envelope in envelopes.drain(..) {
-                let expires = now.and_then(|now| expiry_from(now, &envelope));
-                evicted.extend(state.push(from, envelope, expires));
-            }
-            self.changed(&state);
-            state.take_wakers_but(from)
+        let mut state = lock(&self.state);
+        let Some(from) = state.publisher(publisher) else {
+            drop(state);
+            return Err(Error::unavailable(SUSPENDED));
         };
-        wakers.wake();
+        if from.wanted_by == 0 {
+            drop(state);
+            envelopes.clear();
+            return Ok(());
+        }
+        for envelope in envelopes.drain(..) {
+            let expires = now.and_then(|now| expiry_from(now, &envelope));
+            evicted.extend(state.push(from, envelope, expires));
+        }
+        self.changed(&state);
+        self.let_know(state, from);
         Ok(())
+    }
+
+    /// Wakes those who wait for what was published, once the lock is released.
+    #[inline]
+    fn let_know(&self, mut state: MutexGuard<'_, State>, from: From) {
+        if !state.parked.is_empty() {
+            let wakers = state.take_wakers_but(from);
+            drop(state);
+            wakers.wake();
+        }
     }
 
     /// Adds a subscription of `endpoint`, behind everything published so far.
     pub(crate) fn join(&self, endpoint: EndpointId) -> Seat {
         let state = &mut *lock(&self.state);
         let head = state.ring.head();
-        let key = *state
-            .current
-            .entry(endpoint)
-            .or_insert_with(|| state.members.insert(Member::new(endpoint, head)));
-        state.live += 1;
         state.next_reader += 1;
-        let cursor = state.members[key].add_subscription(key, head);
+        let (key, member) = state.members.join(endpoint, head);
+        let cursor = member.add_subscription(key, head);
         Seat { cursor, reader: state.next_reader, exhausted_at: None }
     }
 
@@ -276,63 +273,33 @@ impl Topic {
         let state = &mut *lock(&self.state);
         state.fetch(&mut seat.cursor, usize::MAX, Purpose::Forgo, unread);
         let parked = state.parked.remove(&seat.reader);
-        let key = seat.cursor.member;
-        let member = &mut state.members[key];
-        let was_open = !member.has_ended();
-        if member.is_live() {
-            state.live -= 1;
-        }
-        member.subscriptions -= 1;
-        let last = member.subscriptions == 0;
-        let member = last.then(|| state.members.remove(key));
-        match &member {
-            Some(member) if was_open => drop(state.current.remove(&member.endpoint)),
-            Some(_) => state.ended -= 1,
-            None => {}
-        }
-        Left {
-            was_open,
-            endpoint_gone: was_open && last,
-            _leftovers: (plain, noted, parked, member),
-        }
+        let Gone { was_open, member } = state.members.leave(seat.cursor.member);
+        let endpoint_gone = was_open && member.is_some();
+        Left { was_open, endpoint_gone, _leftovers: (plain, noted, parked, member) }
     }
 
     /// Ends all subscriptions of `endpoint` behind what they can see now; says how many.
     pub(crate) fn end(&self, endpoint: EndpointId) -> (usize, Wakers) {
         let state = &mut *lock(&self.state);
-        let Some(key) = state.current.remove(&endpoint) else { return (0, Wakers::default()) };
-        let head = state.ring.head();
-        let member = &mut state.members[key];
-        if member.is_live() {
-            state.live -= member.subscriptions;
-        }
-        member.end(head, state.ring.tail());
-        let ended = member.subscriptions as usize;
-        state.ended += 1;
+        let Some(key) = state.members.find(endpoint) else { return (0, Wakers::default()) };
+        let ended = state.members.end(key, state.ring.head(), state.ring.tail());
         self.changed(state);
-        (ended, state.take_wakers(|_, member| member == key))
+        (ended as usize, state.take_wakers(|_, member| member == key))
     }
 
     /// Cuts `endpoint` off: its subscriptions stay and get nothing more.
     pub(crate) fn suspend(&self, endpoint: EndpointId) {
         let state = &mut *lock(&self.state);
-        let Some(&key) = state.current.get(&endpoint) else { return };
-        let member = &mut state.members[key];
-        if member.is_live() {
-            state.live -= member.subscriptions;
-            member.suspend(state.ring.head());
+        if let Some(key) = state.members.find(endpoint) {
+            state.members.suspend(key, state.ring.head());
         }
     }
 
     /// Puts `endpoint` back, with a gap where its hole is.
     pub(crate) fn resume(&self, endpoint: EndpointId) -> Wakers {
         let state = &mut *lock(&self.state);
-        let Some(&key) = state.current.get(&endpoint) else { return Wakers::default() };
-        let member = &mut state.members[key];
-        if !member.is_live() {
-            state.live += member.subscriptions;
-            member.resume(state.ring.head(), state.ring.tail());
-        }
+        let Some(key) = state.members.find(endpoint) else { return Wakers::default() };
+        state.members.resume(key, state.ring.head(), state.ring.tail());
         self.changed(state);
         state.take_wakers(|_, member| member == key)
     }
@@ -340,7 +307,7 @@ impl Topic {
     /// Puts a gap behind everything that the subscriptions of `endpoint` can see now.
     pub(crate) fn gap(&self, endpoint: EndpointId, gap: Gap) -> Wakers {
         let state = &mut *lock(&self.state);
-        let Some(&key) = state.current.get(&endpoint) else { return Wakers::default() };
+        let Some(key) = state.members.find(endpoint) else { return Wakers::default() };
         state.members[key].add_gap(gap, state.ring.head(), state.ring.tail());
         self.changed(state);
         state.take_wakers(|_, member| member == key)
@@ -348,12 +315,12 @@ impl Topic {
 
     /// Whether `endpoint` has an open subscription here.
     pub(crate) fn has(&self, endpoint: EndpointId) -> bool {
-        lock(&self.state).current.contains_key(&endpoint)
+        lock(&self.state).members.find(endpoint).is_some()
     }
 
     /// Whether nobody has an open subscription here, so that publishing is pointless.
     pub(crate) fn is_idle(&self) -> bool {
-        lock(&self.state).current.is_empty()
+        lock(&self.state).members.is_idle()
     }
 }
 
@@ -367,14 +334,16 @@ struct From {
 }
 
 impl State {
-    fn publisher(&self, endpoint: EndpointId) -> Result<From> {
-        let member = self.current.get(&endpoint).copied();
+    /// `None`: it is suspended.
+    #[inline]
+    fn publisher(&self, endpoint: EndpointId) -> Option<From> {
+        let member = self.members.find(endpoint);
         let own = match member.map(|key| &self.members[key]) {
-            Some(member) if !member.is_live() => return Err(Error::unavailable(SUSPENDED)),
+            Some(member) if !member.is_live() => return None,
             Some(member) => member.subscriptions,
             None => 0,
         };
-        Ok(From { member, wanted_by: self.live - own })
+        Some(From { member, wanted_by: self.members.live() - own })
     }
 
     /// Appends an envelope that somebody wants, and gives back the one that had to go for it.
@@ -460,8 +429,8 @@ impl State {
     #[cold]
     fn evict(&mut self, evicted: Released) -> Option<MessageEnvelope> {
         let Released { position, publisher, expires, envelope } = evicted;
-        if let Some(envelope) = envelope.as_ref().filter(|_| self.ended > 0) {
-            for (key, member) in &mut self.members {
+        if let Some(envelope) = envelope.as_ref().filter(|_| self.members.any_ended()) {
+            for (key, member) in self.members.iter_mut() {
                 if publisher != Some(key) {
                     member.keep(position, envelope, expires);
                 }
@@ -493,7 +462,7 @@ impl State {
         self.parked.insert(seat.reader, Parked { member: seat.cursor.member, waker })
     }
 
-    fn take_wakers(&mut self, mut of: impl FnMut(&Slab<Member>, MemberKey) -> bool) -> Wakers {
+    fn take_wakers(&mut self, mut of: impl FnMut(&Members, MemberKey) -> bool) -> Wakers {
         let Self { parked, members, .. } = self;
         if parked.is_empty() {
             return Wakers::default();

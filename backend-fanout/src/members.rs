@@ -1,0 +1,181 @@
+//! The endpoints that subscribe to one topic: by key, and by who they are.
+//!
+//! A plain data structure that the [topic](crate::topic) guards. Most topics have one member or two,
+//! and there may be a million topics: so a few members are looked through, and only more than that
+//! have an index.
+//!
+//! Invariants
+//! 1. `live` is the number of subscriptions of live members.
+//! 2. At most one member of an endpoint has not ended. An endpoint that subscribes again after it had
+//!    ended is a new member, while readers of the old one drain.
+//! 3. With `is_indexed`, `index` has the keys of exactly those that have not ended.
+
+use std::ops::{Index, IndexMut};
+
+use hashbrown::HashTable;
+use slab::Slab;
+
+use crate::member::{EndpointId, Member, MemberKey};
+
+/// So many are looked through.
+const FEW: usize = 4;
+
+pub(crate) struct Members {
+    all: Slab<Member>,
+    index: HashTable<MemberKey>,
+    is_indexed: bool,
+    live: u32,
+    /// How many have ended and still have readers.
+    ended: u32,
+}
+
+/// What is left of a member when one of its subscriptions has gone.
+pub(crate) struct Gone {
+    /// The subscription had not been ended before.
+    pub(crate) was_open: bool,
+    /// The member, if it was the last one.
+    pub(crate) member: Option<Member>,
+}
+
+impl Members {
+    pub(crate) fn new() -> Self {
+        // Most have one.
+        let all = Slab::with_capacity(1);
+        Self { all, index: HashTable::new(), is_indexed: false, live: 0, ended: 0 }
+    }
+
+    /// How many subscriptions there are of members that are neither suspended nor ended.
+    pub(crate) fn live(&self) -> u32 {
+        self.live
+    }
+
+    pub(crate) fn any_ended(&self) -> bool {
+        self.ended > 0
+    }
+
+    /// Whether all have ended.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.all.len() == self.ended as usize
+    }
+
+    /// The member that an endpoint is, if it has not ended.
+    #[inline]
+    pub(crate) fn find(&self, endpoint: EndpointId) -> Option<MemberKey> {
+        if self.is_indexed {
+            let is_it = |key: &MemberKey| self[*key].endpoint == endpoint;
+            return self.index.find(hash(endpoint), is_it).copied();
+        }
+        let mut all = self.all.iter();
+        let found = all.find(|(_, member)| member.endpoint == endpoint && !member.has_ended());
+        found.map(|(key, _)| key as MemberKey)
+    }
+
+    /// The member that an endpoint is from here on, with one subscription more.
+    pub(crate) fn join(&mut self, endpoint: EndpointId, head: u64) -> (MemberKey, &mut Member) {
+        let key = self.find(endpoint).unwrap_or_else(|| self.insert(endpoint, head));
+        // A suspended endpoint does not subscribe: it is live.
+        self.live += 1;
+        (key, &mut self[key])
+    }
+
+    fn insert(&mut self, endpoint: EndpointId, head: u64) -> MemberKey {
+        let key = self.all.insert(Member::new(endpoint, head)) as MemberKey;
+        if self.is_indexed {
+            self.add_to_index(key);
+        } else if self.all.len() > FEW {
+            self.is_indexed = true;
+            let open: Vec<_> = self.all.iter().filter(|(_, one)| !one.has_ended()).collect();
+            let keys: Vec<_> = open.into_iter().map(|(key, _)| key as MemberKey).collect();
+            keys.into_iter().for_each(|key| self.add_to_index(key));
+        }
+        key
+    }
+
+    fn add_to_index(&mut self, key: MemberKey) {
+        let Self { all, index, .. } = self;
+        let hash_of = |key: &MemberKey| hash(all[*key as usize].endpoint);
+        index.insert_unique(hash_of(&key), key, hash_of);
+    }
+
+    fn remove_from_index(&mut self, key: MemberKey) {
+        if self.is_indexed
+            && let Ok(entry) = self.index.find_entry(hash(self[key].endpoint), |one| *one == key)
+        {
+            entry.remove();
+        }
+    }
+
+    /// One subscription less.
+    pub(crate) fn leave(&mut self, key: MemberKey) -> Gone {
+        let member = &mut self[key];
+        let (was_open, is_live) = (!member.has_ended(), member.is_live());
+        member.subscriptions -= 1;
+        let is_last = member.subscriptions == 0;
+        self.live -= u32::from(is_live);
+        if is_last && was_open {
+            self.remove_from_index(key);
+        } else if is_last {
+            self.ended -= 1;
+        }
+        let member = is_last.then(|| self.all.remove(key as usize));
+        if self.all.is_empty() {
+            // After a crowd, its room goes, too.
+            (self.index, self.is_indexed) = (HashTable::new(), false);
+        }
+        Gone { was_open, member }
+    }
+
+    /// Ends all subscriptions of a member behind what they can see now; says how many.
+    pub(crate) fn end(&mut self, key: MemberKey, head: u64, tail: u64) -> u32 {
+        self.remove_from_index(key);
+        let member = &mut self[key];
+        let (subscriptions, is_live) = (member.subscriptions, member.is_live());
+        member.end(head, tail);
+        self.live -= if is_live { subscriptions } else { 0 };
+        self.ended += 1;
+        subscriptions
+    }
+
+    pub(crate) fn suspend(&mut self, key: MemberKey, head: u64) {
+        if self[key].is_live() {
+            self.live -= self[key].subscriptions;
+            self[key].suspend(head);
+        }
+    }
+
+    /// Puts a suspended member back, with a gap where its hole is.
+    pub(crate) fn resume(&mut self, key: MemberKey, head: u64, tail: u64) {
+        if !self[key].is_live() {
+            self.live += self[key].subscriptions;
+            self[key].resume(head, tail);
+        }
+    }
+
+    /// If it is still there: a key may be used again after its member has left.
+    pub(crate) fn get_mut(&mut self, key: MemberKey) -> Option<&mut Member> {
+        self.all.get_mut(key as usize)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (MemberKey, &mut Member)> {
+        self.all.iter_mut().map(|(key, member)| (key as MemberKey, member))
+    }
+}
+
+impl Index<MemberKey> for Members {
+    type Output = Member;
+
+    fn index(&self, key: MemberKey) -> &Member {
+        &self.all[key as usize]
+    }
+}
+
+impl IndexMut<MemberKey> for Members {
+    fn index_mut(&mut self, key: MemberKey) -> &mut Member {
+        &mut self.all[key as usize]
+    }
+}
+
+/// Endpoints are numbered one after the other, so this spreads them evenly.
+fn hash(endpoint: EndpointId) -> u64 {
+    endpoint.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
