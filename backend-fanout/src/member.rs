@@ -33,6 +33,12 @@ pub(crate) struct Member {
     since: u64,
     own_stored: u64,
     own_released: u64,
+    /// Most members never have any of it.
+    seldom: Option<Box<Seldom>>,
+}
+
+#[derive(Debug, Default)]
+struct Seldom {
     marks: VecDeque<Mark>,
     /// What the ring has dropped since this member ended: it had accepted that (U1, C1).
     kept: VecDeque<Kept>,
@@ -91,7 +97,8 @@ pub(crate) struct Cursor {
     /// How many positions before `position` were not for this reader, counted like
     /// [`Member::skipped_before`].
     pub(crate) skipped: u64,
-    ledger: Ledger,
+    /// What it has been told of; `None` is nothing.
+    told: Option<Box<Ledger>>,
 }
 
 impl Member {
@@ -103,8 +110,7 @@ impl Member {
             since: head,
             own_stored: 0,
             own_released: 0,
-            marks: VecDeque::new(),
-            kept: VecDeque::new(),
+            seldom: None,
         }
     }
 
@@ -114,8 +120,8 @@ impl Member {
         Cursor {
             member: key,
             position: head,
-            skipped: self.own_stored + self.marks.back().map_or(0, |mark| mark.hidden),
-            ledger: self.marks.back().map_or_else(Ledger::default, |mark| mark.ledger),
+            skipped: self.own_stored + self.last_mark().map_or(0, |mark| mark.hidden),
+            told: self.last_mark().map(|mark| Box::new(mark.ledger)),
         }
     }
 
@@ -165,7 +171,7 @@ impl Member {
     ) {
         let accepted = matches!(self.standing, Standing::Ended { at, .. } if position < at);
         if accepted {
-            self.kept.push_back(Kept { position, envelope: envelope.clone(), expires });
+            self.seldom().kept.push_back(Kept { position, envelope: envelope.clone(), expires });
         }
     }
 
@@ -174,17 +180,19 @@ impl Member {
         &mut self,
         position: u64,
     ) -> Option<(MessageEnvelope, Option<Instant>)> {
-        let index = self.kept.binary_search_by_key(&position, |kept| kept.position).ok()?;
+        let kept = &mut self.seldom.as_mut()?.kept;
+        let index = kept.binary_search_by_key(&position, |kept| kept.position).ok()?;
         if self.subscriptions == 1 {
-            return self.kept.remove(index).map(|kept| (kept.envelope, kept.expires));
+            return kept.remove(index).map(|kept| (kept.envelope, kept.expires));
         }
-        self.kept.get(index).map(|kept| (kept.envelope.clone(), kept.expires))
+        kept.get(index).map(|kept| (kept.envelope.clone(), kept.expires))
     }
 
     /// How many of the positions before `limit` were not for this member's readers. `limit` is
     /// as [`lost_before`](Self::lost_before) says.
     pub(crate) fn skipped_before(&self, limit: u64) -> u64 {
-        let last = self.marks.iter().rev().find(|mark| mark.at <= limit);
+        let marks = self.seldom.as_ref().map(|seldom| &seldom.marks);
+        let last = marks.and_then(|marks| marks.iter().rev().find(|mark| mark.at <= limit));
         let hidden = last.map_or(0, |mark| mark.hidden - mark.resume_at.saturating_sub(limit));
         self.own_released + hidden
     }
@@ -214,20 +222,29 @@ impl Member {
     }
 
     fn add_mark(&mut self, at: u64, resume_at: u64, gap: Gap, tail: u64) {
-        let last = self.marks.back().copied();
+        let last = self.last_mark().copied();
+        let marks = &mut self.seldom().marks;
         let mut ledger = last.map_or_else(Ledger::default, |mark| mark.ledger);
         ledger.add(gap);
         let hidden = last.map_or(0, |mark| mark.hidden) + (resume_at - at);
-        match self.marks.back_mut() {
+        match marks.back_mut() {
             // Nothing went by in between: the ledger alone tells who knows of which.
             Some(last) if last.resume_at == at => {
                 *last = Mark { at: last.at, resume_at, ledger, hidden };
             }
-            _ => self.marks.push_back(Mark { at, resume_at, ledger, hidden }),
+            _ => marks.push_back(Mark { at, resume_at, ledger, hidden }),
         }
-        while self.marks.get(1).is_some_and(|second| second.at <= tail) {
-            self.marks.pop_front();
+        while marks.get(1).is_some_and(|second| second.at <= tail) {
+            marks.pop_front();
         }
+    }
+
+    fn seldom(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
+
+    fn last_mark(&self) -> Option<&Mark> {
+        self.seldom.as_ref()?.marks.back()
     }
 }
 
@@ -246,21 +263,28 @@ impl Cursor {
     /// nothing is to be told.
     #[inline]
     pub(crate) fn pass_mark(&mut self, member: &Member, end: u64) -> Result<[Option<Gap>; 2], u64> {
-        if member.marks.is_empty() { Err(end) } else { self.pass_one_of(member, end) }
+        match &member.seldom {
+            None => Err(end),
+            Some(seldom) => self.pass_one_of(&seldom.marks, end),
+        }
     }
 
-    fn pass_one_of(&mut self, member: &Member, end: u64) -> Result<[Option<Gap>; 2], u64> {
-        let told = self.ledger.gaps();
-        let ahead = member.marks.partition_point(|mark| mark.at <= self.position);
-        let here = ahead.checked_sub(1).and_then(|index| member.marks.get(index));
-        let Some(mark) = here.filter(|mark| mark.ledger.gaps() > told) else {
-            return Err(member.marks.get(ahead).map_or(end, |mark| mark.at));
+    fn pass_one_of(
+        &mut self,
+        marks: &VecDeque<Mark>,
+        end: u64,
+    ) -> Result<[Option<Gap>; 2], u64> {
+        let told = self.told.as_deref().copied().unwrap_or_default();
+        let ahead = marks.partition_point(|mark| mark.at <= self.position);
+        let here = ahead.checked_sub(1).and_then(|index| marks.get(index));
+        let Some(mark) = here.filter(|mark| mark.ledger.gaps() > told.gaps()) else {
+            return Err(marks.get(ahead).map_or(end, |mark| mark.at));
         };
-        let gaps = mark.ledger.since(self.ledger);
+        let gaps = mark.ledger.since(told);
         let hidden = mark.resume_at.saturating_sub(self.position);
         self.position += hidden;
         self.skipped += hidden;
-        self.ledger = mark.ledger;
+        self.told = Some(Box::new(mark.ledger));
         Ok(gaps)
     }
 }
