@@ -17,8 +17,12 @@ pub(crate) const BATCH: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
     pub(crate) plain: &'a mut Vec<MessageEnvelope>,
-    pub(crate) noted: &'a mut VecDeque<Item>,
+    pub(crate) noted: &'a mut Noted,
 }
+
+/// What a reader hands out itself. Most never have any of it, and take no room for it.
+#[derive(Debug, Default)]
+pub(crate) struct Noted(Option<Box<VecDeque<Item>>>);
 
 /// What is handed out by the reader itself.
 #[derive(Debug)]
@@ -28,6 +32,27 @@ pub(crate) enum Item {
     Gap(Gap),
 }
 
+impl Noted {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|items| items.is_empty())
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Item> {
+        self.0.as_mut()?.pop_front()
+    }
+
+    fn messages(&self) -> usize {
+        let items = self.0.iter().flat_map(|items| items.iter());
+        items.filter(|item| matches!(item, Item::Message(..))).count()
+    }
+
+    fn items(&mut self) -> &mut VecDeque<Item> {
+        self.0.get_or_insert_default()
+    }
+}
+
 impl Batch<'_> {
     pub(crate) fn is_empty(&self) -> bool {
         self.plain.is_empty() && self.noted.is_empty()
@@ -35,8 +60,7 @@ impl Batch<'_> {
 
     /// How many envelopes are in it.
     pub(crate) fn messages(&self) -> usize {
-        let noted = self.noted.iter().filter(|item| matches!(item, Item::Message(..)));
-        self.plain.len() + noted.count()
+        self.plain.len() + self.noted.messages()
     }
 
     #[inline]
@@ -44,18 +68,19 @@ impl Batch<'_> {
         if expires.is_none() && self.noted.is_empty() {
             self.plain.push(envelope);
         } else {
-            self.noted.push_back(Item::Message(envelope, expires));
+            self.noted.items().push_back(Item::Message(envelope, expires));
         }
     }
 
     /// Appends a gap; one of the same cause with nothing in between is part of the same episode.
     pub(crate) fn push_gap(&mut self, gap: Gap) {
-        match self.noted.back_mut() {
+        let items = self.noted.items();
+        match items.back_mut() {
             Some(Item::Gap(last)) if last.cause == gap.cause => {
                 last.missed =
                     last.missed.zip(gap.missed).map(|(one, other)| one.saturating_add(other));
             }
-            _ => self.noted.push_back(Item::Gap(gap)),
+            _ => items.push_back(Item::Gap(gap)),
         }
     }
 }

@@ -3,7 +3,6 @@
 //! The front door. Lock order: an endpoint's `topics`, then a shard of the directory, then a
 //! topic's state. Readers are woken after all of them are released.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
@@ -11,9 +10,10 @@ use std::sync::Arc;
 use backend_core::{BackendStats, Error, Gap, MessageEnvelope, Result, Subscription};
 use hashbrown::HashMap;
 
+use crate::batch::Noted;
 use crate::bus::Bus;
 use crate::counters::Counters;
-use crate::directory::give_back_room;
+use crate::directory::{Directory, give_back_room};
 use crate::member::EndpointId;
 use crate::reader::Reader;
 use crate::sync::{AtomicU8, Mutex, Ordering, lock};
@@ -53,6 +53,7 @@ pub struct Endpoint {
 /// What an endpoint shares with its readers, who must not keep it from closing.
 pub(crate) struct Local {
     id: EndpointId,
+    pub(crate) directory: Arc<Directory>,
     /// [`UP`], [`SUSPENDED_LINK`] or [`CLOSED`]. Written under `topics`; a publish reads it alone,
     /// so its acquire pairs with the release there.
     link: AtomicU8,
@@ -74,6 +75,7 @@ impl Endpoint {
     pub(crate) fn new(bus: Bus, id: EndpointId, on_release: Option<OnRelease>) -> Self {
         let local = Local {
             id,
+            directory: Arc::clone(&bus.directory),
             link: AtomicU8::new(UP),
             topics: Mutex::new(HashMap::new()),
             counters: Counters::default(),
@@ -146,13 +148,7 @@ impl Endpoint {
             topics.insert(Arc::clone(&topic.name), Arc::clone(&topic));
             // Counted before a close can end it.
             local.counters.opened();
-            Reader {
-                directory: Arc::clone(&self.bus.directory),
-                local: Arc::clone(local),
-                topic,
-                seat,
-                noted: VecDeque::new(),
-            }
+            Reader { local: Arc::clone(local), topic, seat, noted: Noted::default() }
         };
         Ok(Subscription::from_source(Arc::clone(&reader.topic.name), reader))
     }

@@ -269,11 +269,7 @@ impl Cursor {
         }
     }
 
-    fn pass_one_of(
-        &mut self,
-        marks: &VecDeque<Mark>,
-        end: u64,
-    ) -> Result<[Option<Gap>; 2], u64> {
+    fn pass_one_of(&mut self, marks: &VecDeque<Mark>, end: u64) -> Result<[Option<Gap>; 2], u64> {
         let told = self.told.as_deref().copied().unwrap_or_default();
         let ahead = marks.partition_point(|mark| mark.at <= self.position);
         let here = ahead.checked_sub(1).and_then(|index| marks.get(index));

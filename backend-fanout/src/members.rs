@@ -8,7 +8,7 @@
 //! 1. `live` is the number of subscriptions of live members.
 //! 2. At most one member of an endpoint has not ended. An endpoint that subscribes again after it had
 //!    ended is a new member, while readers of the old one drain.
-//! 3. With `is_indexed`, `index` has the keys of exactly those that have not ended.
+//! 3. `index`, if there is one, has the keys of exactly those that have not ended.
 
 use std::ops::{Index, IndexMut};
 
@@ -22,8 +22,7 @@ const FEW: usize = 4;
 
 pub(crate) struct Members {
     all: Slab<Member>,
-    index: HashTable<MemberKey>,
-    is_indexed: bool,
+    index: Option<Box<HashTable<MemberKey>>>,
     live: u32,
     /// How many have ended and still have readers.
     ended: u32,
@@ -41,7 +40,7 @@ impl Members {
     pub(crate) fn new() -> Self {
         // Most have one.
         let all = Slab::with_capacity(1);
-        Self { all, index: HashTable::new(), is_indexed: false, live: 0, ended: 0 }
+        Self { all, index: None, live: 0, ended: 0 }
     }
 
     /// How many subscriptions there are of members that are neither suspended nor ended.
@@ -61,9 +60,9 @@ impl Members {
     /// The member that an endpoint is, if it has not ended.
     #[inline]
     pub(crate) fn find(&self, endpoint: EndpointId) -> Option<MemberKey> {
-        if self.is_indexed {
+        if let Some(index) = &self.index {
             let is_it = |key: &MemberKey| self[*key].endpoint == endpoint;
-            return self.index.find(hash(endpoint), is_it).copied();
+            return index.find(hash(endpoint), is_it).copied();
         }
         let mut all = self.all.iter();
         let found = all.find(|(_, member)| member.endpoint == endpoint && !member.has_ended());
@@ -80,27 +79,23 @@ impl Members {
 
     fn insert(&mut self, endpoint: EndpointId, head: u64) -> MemberKey {
         let key = self.all.insert(Member::new(endpoint, head)) as MemberKey;
-        if self.is_indexed {
-            self.add_to_index(key);
+        let hash_of = |key: &MemberKey| hash(self.all[*key as usize].endpoint);
+        if let Some(index) = &mut self.index {
+            index.insert_unique(hash_of(&key), key, hash_of);
         } else if self.all.len() > FEW {
-            self.is_indexed = true;
-            let open: Vec<_> = self.all.iter().filter(|(_, one)| !one.has_ended()).collect();
-            let keys: Vec<_> = open.into_iter().map(|(key, _)| key as MemberKey).collect();
-            keys.into_iter().for_each(|key| self.add_to_index(key));
+            let index = self.index.insert(Box::default());
+            for (open, _) in self.all.iter().filter(|(_, member)| !member.has_ended()) {
+                let open = open as MemberKey;
+                index.insert_unique(hash_of(&open), open, hash_of);
+            }
         }
         key
     }
 
-    fn add_to_index(&mut self, key: MemberKey) {
-        let Self { all, index, .. } = self;
-        let hash_of = |key: &MemberKey| hash(all[*key as usize].endpoint);
-        index.insert_unique(hash_of(&key), key, hash_of);
-    }
-
     fn remove_from_index(&mut self, key: MemberKey) {
-        if self.is_indexed
-            && let Ok(entry) = self.index.find_entry(hash(self[key].endpoint), |one| *one == key)
-        {
+        let hash = hash(self[key].endpoint);
+        let entry = self.index.as_mut().map(|index| index.find_entry(hash, |one| *one == key));
+        if let Some(Ok(entry)) = entry {
             entry.remove();
         }
     }
@@ -120,7 +115,7 @@ impl Members {
         let member = is_last.then(|| self.all.remove(key as usize));
         if self.all.is_empty() {
             // After a crowd, its room goes, too.
-            (self.index, self.is_indexed) = (HashTable::new(), false);
+            self.index = None;
         }
         Gone { was_open, member }
     }

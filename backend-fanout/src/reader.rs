@@ -5,7 +5,6 @@
 //!
 //! A peek leaves the waker parked that a task waits with.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,18 +12,16 @@ use std::time::Instant;
 
 use backend_core::{Event, Ready, Source, Subscription};
 
-use crate::batch::{Batch, Item};
-use crate::directory::Directory;
+use crate::batch::{Batch, Item, Noted};
 use crate::endpoint::Local;
 use crate::topic::{Fetched, Seat, Topic};
 
 pub(crate) struct Reader {
-    pub(crate) directory: Arc<Directory>,
     pub(crate) local: Arc<Local>,
     pub(crate) topic: Arc<Topic>,
     pub(crate) seat: Seat,
     /// What comes behind that which the subscription has in its hands.
-    pub(crate) noted: VecDeque<Item>,
+    pub(crate) noted: Noted,
 }
 
 impl Reader {
@@ -71,7 +68,7 @@ impl Source for Reader {
         behind: &mut Ready,
     ) -> Poll<Option<Event>> {
         loop {
-            while let Some(item) = self.noted.pop_front() {
+            while let Some(item) = self.noted.pop() {
                 if let Some(event) = self.hand_out(item) {
                     return Poll::Ready(Some(event));
                 }
@@ -97,7 +94,7 @@ impl Drop for Reader {
         }
         if left.endpoint_gone {
             let forgotten = self.local.forget(&self.topic);
-            self.directory.retire(&self.topic);
+            self.local.directory.retire(&self.topic);
             if forgotten {
                 self.local.released(&self.topic.name);
             }

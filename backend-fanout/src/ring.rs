@@ -197,6 +197,7 @@ fn forgo(slots: &mut [Slot], own: MemberKey, batch: &mut Batch<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Noted;
 
     const NOBODY: MemberKey = MemberKey::MAX;
 
@@ -206,7 +207,7 @@ mod tests {
     }
 
     fn take(ring: &mut Ring, position: u64) -> Option<MessageEnvelope> {
-        let (mut plain, mut noted) = (Vec::new(), VecDeque::new());
+        let (mut plain, mut noted) = (Vec::new(), Noted::default());
         let batch = &mut Batch { plain: &mut plain, noted: &mut noted };
         ring.take(position..position + 1, NOBODY, Purpose::HandOut, batch);
         plain.pop()

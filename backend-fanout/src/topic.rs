@@ -14,7 +14,7 @@
 //!    whoever changes that takes its waker under the lock: no wake-up is lost.
 //! 3. A reader has at most one waker parked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use backend_core::{Error, Gap, MessageEnvelope, Result};
 
-use crate::batch::{BATCH, Batch, Item};
+use crate::batch::{BATCH, Batch, Noted};
 use crate::member::{Cursor, EndpointId, Member, MemberKey};
 use crate::members::{Gone, Members};
 use crate::ring::{Purpose, Released, Ring, Slot};
@@ -106,7 +106,7 @@ pub(crate) struct Left {
     /// It was the endpoint's last open one on this topic.
     pub(crate) endpoint_gone: bool,
     /// Code of users: dropped last of all, when no lock is held and all books are kept.
-    _leftovers: (Vec<MessageEnvelope>, VecDeque<Item>, Option<Parked>, Option<Member>),
+    _leftovers: (Vec<MessageEnvelope>, Noted, Option<Parked>, Option<Member>),
 }
 
 /// By its name alone: its lock is not held while somebody formats.
@@ -258,7 +258,7 @@ impl Topic {
 
     /// Takes a subscription out, with what it had not read and its waker.
     pub(crate) fn leave(&self, seat: &mut Seat) -> Left {
-        let (mut plain, mut noted) = (Vec::new(), VecDeque::new());
+        let (mut plain, mut noted) = (Vec::new(), Noted::default());
         let unread = &mut Batch { plain: &mut plain, noted: &mut noted };
         // A long backlog goes in portions, so that publishers get their turn.
         let goal = lock(&self.state).ring.head();
