@@ -6,11 +6,12 @@
 //!
 //! Lock order: an endpoint's lock, then a shard, then a topic's state.
 
+use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
 use crate::member::EndpointId;
 use crate::sync::{RwLock, read, write};
@@ -118,9 +119,33 @@ impl Place<'_> {
     }
 }
 
-/// A map that held far more before gives its room back; rare enough to cost nothing on average.
-pub(crate) fn give_back_room<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
-    if map.capacity() > ROOM_KEPT && map.len() < map.capacity() / 8 {
-        map.shrink_to(map.len() * 2);
+/// A topic, found by its name.
+#[derive(Debug)]
+pub(crate) struct ByName(pub(crate) Arc<Topic>);
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for ByName {}
+
+/// A set that held far more before gives its room back; rare enough to cost nothing on average.
+pub(crate) fn give_back_room(topics: &mut HashSet<ByName>) {
+    if topics.capacity() > ROOM_KEPT && topics.len() < topics.capacity() / 8 {
+        topics.shrink_to(topics.len() * 2);
     }
 }

@@ -8,12 +8,12 @@ use std::mem;
 use std::sync::Arc;
 
 use backend_core::{BackendStats, Error, Gap, MessageEnvelope, Result, Subscription};
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 
 use crate::batch::Noted;
 use crate::bus::Bus;
 use crate::counters::Counters;
-use crate::directory::{Directory, give_back_room};
+use crate::directory::{ByName, Directory, give_back_room};
 use crate::member::EndpointId;
 use crate::reader::Reader;
 use crate::sync::{AtomicU8, Mutex, Ordering, lock};
@@ -58,7 +58,7 @@ pub(crate) struct Local {
     /// so its acquire pairs with the release there.
     link: AtomicU8,
     /// The topics with an open subscription of this endpoint.
-    topics: Mutex<HashMap<Arc<str>, Arc<Topic>>>,
+    topics: Mutex<HashSet<ByName>>,
     pub(crate) counters: Counters,
     /// Called with no lock held, after a topic has left `topics`.
     on_release: Option<OnRelease>,
@@ -77,7 +77,7 @@ impl Endpoint {
             id,
             directory: Arc::clone(&bus.directory),
             link: AtomicU8::new(UP),
-            topics: Mutex::new(HashMap::new()),
+            topics: Mutex::new(HashSet::new()),
             counters: Counters::default(),
             on_release,
         };
@@ -145,7 +145,7 @@ impl Endpoint {
             let (topic, seat) = self.bus.directory.join(topic, local.id);
             // In place of an older one of the name, which a reader that has just left may not have
             // been able to forget yet.
-            topics.insert(Arc::clone(&topic.name), Arc::clone(&topic));
+            topics.replace(ByName(Arc::clone(&topic)));
             // Counted before a close can end it.
             local.counters.opened();
             Reader { local: Arc::clone(local), topic, seat, noted: Noted::default() }
@@ -164,8 +164,8 @@ impl Endpoint {
             if self.is_closed() {
                 return Err(Error::Closed);
             }
-            match topics.remove(topic) {
-                Some(topic) => {
+            match topics.take(topic) {
+                Some(ByName(topic)) => {
                     give_back_room(&mut topics);
                     self.end(&topic)
                 }
@@ -187,7 +187,7 @@ impl Endpoint {
             let mut topics = lock(&self.local.topics);
             self.local.link.store(CLOSED, Ordering::Release);
             let mut wakers = Wakers::default();
-            for topic in mem::take(&mut *topics).into_values() {
+            for ByName(topic) in mem::take(&mut *topics) {
                 wakers.extend(self.end(&topic));
             }
             wakers
@@ -209,7 +209,7 @@ impl Endpoint {
         let topics = lock(&self.local.topics);
         if self.local.link.load(Ordering::Acquire) == UP {
             self.local.link.store(SUSPENDED_LINK, Ordering::Release);
-            for topic in topics.values() {
+            for ByName(topic) in topics.iter() {
                 topic.suspend(self.local.id);
             }
         }
@@ -228,7 +228,7 @@ impl Endpoint {
         {
             let topics = lock(&self.local.topics);
             if self.local.link.load(Ordering::Acquire) == SUSPENDED_LINK {
-                for topic in topics.values() {
+                for ByName(topic) in topics.iter() {
                     wakers.extend(topic.resume(self.local.id));
                 }
                 self.local.link.store(UP, Ordering::Release);
@@ -244,7 +244,7 @@ impl Endpoint {
     /// For losses that the engine below has caused. Gaps of one cause with nothing in between are
     /// told as one, with their numbers added up.
     pub fn gap(&self, topic: &str, gap: Gap) {
-        let found = lock(&self.local.topics).get(topic).map(Arc::clone);
+        let found = lock(&self.local.topics).get(topic).map(|found| Arc::clone(&found.0));
         if let Some(topic) = found {
             topic.gap(self.local.id, gap).wake();
         }
@@ -253,13 +253,13 @@ impl Endpoint {
     /// The topics that this endpoint has open subscriptions to, in no particular order.
     #[must_use]
     pub fn topics(&self) -> Vec<Arc<str>> {
-        lock(&self.local.topics).keys().map(Arc::clone).collect()
+        lock(&self.local.topics).iter().map(|topic| Arc::clone(&topic.0.name)).collect()
     }
 
     /// Whether this endpoint has an open subscription to `topic`.
     #[must_use]
     pub fn is_subscribed(&self, topic: &str) -> bool {
-        lock(&self.local.topics).contains_key(topic)
+        lock(&self.local.topics).contains(topic)
     }
 
     /// What this endpoint has counted. `connected` is true while it is neither suspended nor
@@ -312,10 +312,10 @@ impl Local {
     /// whether it has.
     pub(crate) fn forget(&self, topic: &Arc<Topic>) -> bool {
         let mut topics = lock(&self.topics);
-        let is_this = topics.get(&topic.name).is_some_and(|known| Arc::ptr_eq(known, topic));
+        let is_this = topics.get(&*topic.name).is_some_and(|known| Arc::ptr_eq(&known.0, topic));
         let gone = is_this && !topic.has(self.id);
         if gone {
-            topics.remove(&topic.name);
+            topics.remove(&*topic.name);
             give_back_room(&mut topics);
         }
         gone
