@@ -28,13 +28,18 @@ impl Reader {
     /// Fetches the next batch, or parks the waker.
     fn fetch(&mut self, cx: &Context<'_>, ready: &mut Ready) -> Fetched {
         let Self { topic, seat, noted, local, .. } = self;
-        if Subscription::is_peek(cx) && topic.is_exhausted(seat) {
+        let is_peek = Subscription::is_peek(cx);
+        let is_exhausted = topic.is_exhausted(seat);
+        if is_peek && is_exhausted {
             return Fetched::Nothing;
         }
         ready.fill(|plain| {
             let batch = &mut Batch { plain, noted };
-            let mut fetched = topic.read(seat, cx.waker(), batch);
-            if fetched == Fetched::Nothing && !Subscription::is_peek(cx) {
+            let mut fetched = Fetched::Nothing;
+            if !is_exhausted {
+                fetched = topic.read(seat, cx.waker(), batch);
+            }
+            if fetched == Fetched::Nothing && !is_peek {
                 // A waker is code of the user: cloned here, with no lock held.
                 fetched = topic.read_or_park(seat, cx.waker().clone(), batch);
             }

@@ -14,14 +14,15 @@
 //!    whoever changes that takes its waker under the lock: no wake-up is lost.
 //! 3. A reader has at most one waker parked.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use backend_core::{Error, Gap, MessageEnvelope, Result};
+use slab::Slab;
 
 use crate::batch::{BATCH, Batch, Noted};
 use crate::member::{Cursor, EndpointId, Member, MemberKey};
@@ -43,12 +44,13 @@ pub(crate) struct Topic {
 struct State {
     ring: Ring,
     members: Members,
-    /// By the number of the reader: the oldest subscription is woken first.
-    parked: BTreeMap<u64, Parked>,
+    /// Where a seat says; whoever waits longest is woken first, most of the time.
+    parked: Slab<Parked>,
     next_reader: u64,
 }
 
 struct Parked {
+    reader: u64,
     member: MemberKey,
     waker: Waker,
 }
@@ -58,6 +60,8 @@ struct Parked {
 pub(crate) struct Seat {
     cursor: Cursor,
     reader: u64,
+    /// Where its waker was parked last; somebody else's may be there by now.
+    parked_at: usize,
     /// The topic's `changes` when there was nothing more to read, and more may come.
     exhausted_at: Option<u64>,
 }
@@ -124,7 +128,7 @@ impl Topic {
             state: Mutex::new(State {
                 ring: Ring::new(capacity),
                 members: Members::new(),
-                parked: BTreeMap::new(),
+                parked: Slab::new(),
                 next_reader: 0,
             }),
         }
@@ -194,7 +198,7 @@ impl Topic {
         state.next_reader += 1;
         let (key, member) = state.members.join(endpoint, head);
         let cursor = member.add_subscription(key, head);
-        Seat { cursor, reader: state.next_reader, exhausted_at: None }
+        Seat { cursor, reader: state.next_reader, parked_at: 0, exhausted_at: None }
     }
 
     /// Whether nothing has changed since a subscription had read all there was. Takes no lock: it may
@@ -227,7 +231,7 @@ impl Topic {
         if !may_get_more {
             return Fetched::Ended;
         }
-        match state.parked.get(&seat.reader) {
+        match state.parked(seat) {
             Some(parked) if parked.waker.will_wake(waker) => Fetched::Parked,
             _ => Fetched::Nothing,
         }
@@ -272,7 +276,8 @@ impl Topic {
 
         let state = &mut *lock(&self.state);
         state.fetch(&mut seat.cursor, usize::MAX, Purpose::Forgo, unread);
-        let parked = state.parked.remove(&seat.reader);
+        let is_parked = state.parked(seat).is_some();
+        let parked = is_parked.then(|| state.parked.remove(seat.parked_at));
         let Gone { was_open, member } = state.members.leave(seat.cursor.member);
         let endpoint_gone = was_open && member.is_some();
         Left { was_open, endpoint_gone, _leftovers: (plain, noted, parked, member) }
@@ -456,23 +461,35 @@ impl State {
         }
     }
 
-    /// Parks a waker, and gives back the one that it replaces.
-    #[must_use = "a waker is dropped when no lock is held"]
-    fn park(&mut self, seat: &Seat, waker: Waker) -> Option<Parked> {
-        self.parked.insert(seat.reader, Parked { member: seat.cursor.member, waker })
+    /// The waker that a subscription waits with.
+    fn parked(&mut self, seat: &Seat) -> Option<&mut Parked> {
+        self.parked.get_mut(seat.parked_at).filter(|parked| parked.reader == seat.reader)
     }
 
-    fn take_wakers(&mut self, mut of: impl FnMut(&Members, MemberKey) -> bool) -> Wakers {
-        let Self { parked, members, .. } = self;
-        if parked.is_empty() {
-            return Wakers::default();
+    /// Parks a waker, and gives back the one that it replaces.
+    #[must_use = "a waker is dropped when no lock is held"]
+    fn park(&mut self, seat: &mut Seat, waker: Waker) -> Option<Parked> {
+        let parked = Parked { reader: seat.reader, member: seat.cursor.member, waker };
+        match self.parked(seat) {
+            Some(replaced) => Some(mem::replace(replaced, parked)),
+            None => {
+                seat.parked_at = self.parked.insert(parked);
+                None
+            }
         }
-        Wakers(
-            parked
-                .extract_if(.., |_, parked| of(members, parked.member))
-                .map(|(_, parked)| parked.waker)
-                .collect(),
-        )
+    }
+
+    fn take_wakers(&mut self, of: impl Fn(&Members, MemberKey) -> bool) -> Wakers {
+        let Self { parked, members, .. } = self;
+        let mut wakers = Vec::with_capacity(parked.len());
+        if parked.iter().all(|(_, parked)| of(members, parked.member)) {
+            wakers.extend(parked.drain().map(|parked| parked.waker));
+            return Wakers(wakers);
+        }
+        let theirs = |(at, parked): (usize, &Parked)| of(members, parked.member).then_some(at);
+        let theirs: Vec<_> = parked.iter().filter_map(theirs).collect();
+        wakers.extend(theirs.into_iter().map(|at| parked.remove(at).waker));
+        Wakers(wakers)
     }
 }
 
