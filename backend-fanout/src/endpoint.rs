@@ -17,7 +17,8 @@ use crate::directory::{ByName, Directory, give_back_room};
 use crate::member::EndpointId;
 use crate::reader::Reader;
 use crate::sync::{AtomicU8, Mutex, Ordering, lock};
-use crate::topic::{SUSPENDED, Topic, Wakers};
+use crate::topic::{SUSPENDED, Topic};
+use crate::wakers::Wakers;
 
 /// One participant of a [`Bus`], made by [`Bus::attach`].
 ///

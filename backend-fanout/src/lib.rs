@@ -75,6 +75,7 @@ mod reader;
 mod ring;
 mod sync;
 mod topic;
+mod wakers;
 
 pub use bus::{Bus, DEFAULT_CAPACITY};
 pub use endpoint::Endpoint;

@@ -16,7 +16,6 @@
 
 use std::fmt;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -29,6 +28,7 @@ use crate::member::{Cursor, EndpointId, Member, MemberKey};
 use crate::members::{Gone, Members};
 use crate::ring::{Purpose, Released, Ring, Slot};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::wakers::Wakers;
 
 /// How many envelopes of a dropped subscription's backlog are let go at a time.
 const PORTION: usize = 1024;
@@ -77,30 +77,6 @@ pub(crate) enum Fetched {
     Nothing,
     /// Nothing will come any more.
     Ended,
-}
-
-/// Readers to wake once no lock is held.
-#[must_use = "readers wait for this"]
-#[derive(Debug, Default)]
-pub(crate) struct Wakers(Vec<Waker>);
-
-impl Wakers {
-    /// Wakes them all. A waker that panics costs the others nothing; its panic goes on after that.
-    pub(crate) fn wake(self) {
-        let mut panicked = None;
-        for waker in self.0 {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                panicked = Some(panic);
-            }
-        }
-        if let Some(panic) = panicked {
-            resume_unwind(panic);
-        }
-    }
-
-    pub(crate) fn extend(&mut self, other: Wakers) {
-        self.0.extend(other.0);
-    }
 }
 
 /// What is left of a member when one of its subscriptions has gone.
@@ -481,15 +457,12 @@ impl State {
 
     fn take_wakers(&mut self, of: impl Fn(&Members, MemberKey) -> bool) -> Wakers {
         let Self { parked, members, .. } = self;
-        let mut wakers = Vec::with_capacity(parked.len());
         if parked.iter().all(|(_, parked)| of(members, parked.member)) {
-            wakers.extend(parked.drain().map(|parked| parked.waker));
-            return Wakers(wakers);
+            return parked.drain().map(|parked| parked.waker).collect();
         }
         let theirs = |(at, parked): (usize, &Parked)| of(members, parked.member).then_some(at);
         let theirs: Vec<_> = parked.iter().filter_map(theirs).collect();
-        wakers.extend(theirs.into_iter().map(|at| parked.remove(at).waker));
-        Wakers(wakers)
+        theirs.into_iter().map(|at| parked.remove(at).waker).collect()
     }
 }
 

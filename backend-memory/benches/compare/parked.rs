@@ -39,20 +39,24 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime, rounds: usize) {
     }
 }
 
+/// A contender and its readers, which go first.
+struct Running<P> {
+    _readers: Vec<AbortOnDropHandle<()>>,
+    peer: P,
+    got: Arc<Got>,
+}
+
 /// Nanoseconds for each delivery.
 fn work<P: Peer>(runtime: &Runtime, readers: usize) -> impl FnMut() -> f64 {
     let (peer, readers) = P::start(readers);
     let (number, got) = (readers.len(), Arc::new(Got::default()));
-    let tasks: Vec<_> = readers
-        .into_iter()
-        .map(|reader| {
-            let task = runtime.spawn(read(reader, Arc::clone(&got), BATCH * number));
-            AbortOnDropHandle::new(task)
-        })
-        .collect();
+    let read = |reader| runtime.spawn(read(reader, Arc::clone(&got), BATCH * number));
+    let tasks = readers.into_iter().map(|reader| AbortOnDropHandle::new(read(reader))).collect();
+    let running = Running { _readers: tasks, peer, got };
     let batches = DELIVERIES.div_ceil(BATCH * number);
     move || {
-        let (peer, got, _tasks) = (peer.clone(), Arc::clone(&got), &tasks);
+        let Running { peer, got, .. } = &running;
+        let (peer, got) = (peer.clone(), Arc::clone(got));
         let published = runtime.spawn(async move {
             let since = Instant::now();
             for _ in 0..batches {
