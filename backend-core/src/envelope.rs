@@ -42,25 +42,65 @@ pub struct MessageEnvelope(Arc<Fields>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Fields {
-    topic: Box<str>,
+    topic: Topic,
     data: Bytes,
     scope: Option<Box<str>>,
     ttl: Option<Duration>,
     id: Option<Box<str>>,
 }
 
+/// The text of a topic, this envelope's own or that of many.
+#[derive(Clone)]
+enum Topic {
+    Own(Box<str>),
+    Shared(Arc<str>),
+}
+
+impl Topic {
+    #[inline]
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Own(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+/// Whose text it is makes no difference.
+impl PartialEq for Topic {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Topic {}
+
 impl MessageEnvelope {
     /// An envelope for `topic` that carries `data`.
     ///
     /// Any string is a topic, the empty one too, and any bytes are data.
     pub fn new(topic: impl Into<String>, data: impl Into<Bytes>) -> Self {
-        Self(Arc::new(Fields {
-            topic: topic.into().into_boxed_str(),
-            data: data.into(),
-            scope: None,
-            ttl: None,
-            id: None,
-        }))
+        Self::with_topic(Topic::Own(topic.into().into_boxed_str()), data.into())
+    }
+
+    /// The same, for those who make many envelopes of one topic, as backends do of what arrives:
+    /// they share its text.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use backend_core::MessageEnvelope;
+    ///
+    /// let orders: Arc<str> = "orders".into();
+    /// let one = MessageEnvelope::of_shared(Arc::clone(&orders), "one coffee");
+    /// assert_eq!(one, MessageEnvelope::new("orders", "one coffee"));
+    /// assert!(std::ptr::eq(one.topic(), &*orders));
+    /// ```
+    pub fn of_shared(topic: Arc<str>, data: impl Into<Bytes>) -> Self {
+        Self::with_topic(Topic::Shared(topic), data.into())
+    }
+
+    fn with_topic(topic: Topic, data: Bytes) -> Self {
+        Self(Arc::new(Fields { topic, data, scope: None, ttl: None, id: None }))
     }
 
     /// The same envelope, meant for a part of the topic's audience, such as `user:42`.
@@ -99,7 +139,7 @@ impl MessageEnvelope {
     #[inline]
     #[must_use]
     pub fn topic(&self) -> &str {
-        &self.0.topic
+        self.0.topic.as_str()
     }
 
     /// The payload.

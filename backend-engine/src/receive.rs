@@ -72,10 +72,7 @@ impl<L: Link> Core<L> {
             if wire::peek_origin(&frame) == Some(self.origin) {
                 continue;
             }
-            let decoded = wire::decode(frame).and_then(|frame| {
-                frame.expect_topic(&listened.topic)?;
-                Ok(frame)
-            });
+            let decoded = wire::decode_of(&listened.topic, frame);
             let wire::Frame { stamp, envelope, is_tally } = match decoded {
                 Ok(frame) => frame,
                 Err(refused) => {

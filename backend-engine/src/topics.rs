@@ -14,7 +14,7 @@ const ROOM_KEPT: usize = 64;
 
 /// A topic that was asked for.
 pub(crate) struct Listened {
-    pub(crate) topic: String,
+    pub(crate) topic: Arc<str>,
     arrivals: Mutex<Arrivals>,
 }
 
@@ -46,7 +46,7 @@ impl Topics {
     /// From here on, what arrives under this name is of this topic.
     pub(crate) fn listen(&self, name: &EngineName, topic: &str) {
         self.lock().entry(name.clone()).or_insert_with(|| {
-            Arc::new(Listened { topic: topic.to_owned(), arrivals: Mutex::default() })
+            Arc::new(Listened { topic: topic.into(), arrivals: Mutex::default() })
         });
     }
 

@@ -6,10 +6,11 @@
 //!    the sum is known to be the frame's own length.
 //! 3. The data comes last and is a slice of the frame.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::{Error, MessageEnvelope, Result};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{Frame, Refused};
 use crate::{Origin, Stamp};
@@ -86,7 +87,8 @@ fn length(field: &str, length: usize) -> Result<u32> {
         .map_err(|_| Error::codec(format!("{field} of {length} bytes: the wire takes up to 4 GiB")))
 }
 
-pub(super) fn decode(frame: Bytes) -> Result<Frame, Refused> {
+/// The envelope shares the text of its topic if that is `known`.
+pub(super) fn decode(mut frame: Bytes, known: Option<&Arc<str>>) -> Result<Frame, Refused> {
     let mut rest = Reader { all: frame.len(), rest: &frame };
     let [_magic, version] = rest.array()?;
     if version != VERSION {
@@ -111,20 +113,27 @@ pub(super) fn decode(frame: Bytes) -> Result<Frame, Refused> {
     if sequence == 0 {
         return Err(Refused::Sequence);
     }
-    let mut envelope = {
-        let topic = rest.text(topic, "topic")?;
-        let scope = scope.map(|length| rest.text(length, "scope")).transpose()?;
-        let id = id.map(|length| rest.text(length, "id")).transpose()?;
-        let mut envelope =
-            MessageEnvelope::new(topic, frame.slice(frame.len() - rest.rest.len()..));
-        if let Some(scope) = scope {
-            envelope = envelope.with_scope(scope);
-        }
-        if let Some(id) = id {
-            envelope = envelope.with_id(id);
-        }
-        envelope
+    let topic = rest.bytes(topic)?;
+    let known = known.filter(|known| known.as_bytes() == topic);
+    // What is known is a text.
+    let topic = if known.is_some() { String::new() } else { text(topic, "topic")?.to_owned() };
+    let mut owned = |length: Option<u32>, field| {
+        length.map(|length| text(rest.bytes(length)?, field).map(str::to_owned)).transpose()
     };
+    let (scope, id) = (owned(scope, "scope")?, owned(id, "id")?);
+    // The data are what is left of it.
+    let before = frame.len() - rest.rest.len();
+    frame.advance(before);
+    let mut envelope = match known {
+        Some(known) => MessageEnvelope::of_shared(Arc::clone(known), frame),
+        None => MessageEnvelope::new(topic, frame),
+    };
+    if let Some(scope) = scope {
+        envelope = envelope.with_scope(scope);
+    }
+    if let Some(id) = id {
+        envelope = envelope.with_id(id);
+    }
     if let Some((seconds, nanoseconds)) = ttl {
         if nanoseconds >= 1_000_000_000 {
             return Err(Refused::Ttl { nanoseconds });
@@ -174,18 +183,22 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn text(&mut self, length: u32, field: &'static str) -> Result<&'a str, Refused> {
-        // That it is there has been checked by `holds`; asked again, it costs nothing.
-        let (text, rest) = usize::try_from(length)
+    fn bytes(&mut self, length: u32) -> Result<&'a [u8], Refused> {
+        // That they are there has been checked by `holds`; asked again, it costs nothing.
+        let (bytes, rest) = usize::try_from(length)
             .ok()
             .and_then(|length| self.rest.split_at_checked(length))
             .ok_or_else(|| self.truncated(length.into()))?;
         self.rest = rest;
-        std::str::from_utf8(text).map_err(|_| Refused::Text { field })
+        Ok(bytes)
     }
 
     fn truncated(&self, wanted: u64) -> Refused {
         let read = self.all - self.rest.len();
         Refused::Truncated { needed: read as u64 + wanted, actual: self.all as u64 }
     }
+}
+
+fn text<'a>(bytes: &'a [u8], field: &'static str) -> Result<&'a str, Refused> {
+    std::str::from_utf8(bytes).map_err(|_| Refused::Text { field })
 }

@@ -47,6 +47,8 @@ mod binary;
 mod json;
 mod refused;
 
+use std::sync::Arc;
+
 use backend_core::{Error, MessageEnvelope, Result};
 use bytes::{Bytes, BytesMut};
 
@@ -133,9 +135,24 @@ pub fn encode_tally(stamp: &Stamp, topic: &str, into: &mut BytesMut) -> Result<(
 /// # Errors
 /// [`Refused`], if it is not exactly one well-formed frame of a known version.
 pub fn decode(frame: Bytes) -> Result<Frame, Refused> {
+    read(frame, None)
+}
+
+/// Reads a frame that should be of this topic: as [`decode`] and [`Frame::expect_topic`] one after
+/// the other, and the envelope of a binary frame shares the text of the topic.
+///
+/// # Errors
+/// [`Refused`], if it is no frame, or one of another topic.
+pub fn decode_of(topic: &Arc<str>, frame: Bytes) -> Result<Frame, Refused> {
+    let frame = read(frame, Some(topic))?;
+    frame.expect_topic(topic)?;
+    Ok(frame)
+}
+
+fn read(frame: Bytes, known: Option<&Arc<str>>) -> Result<Frame, Refused> {
     match frame.first() {
         None => Err(Refused::Empty),
-        Some(&binary::MAGIC) => binary::decode(frame),
+        Some(&binary::MAGIC) => binary::decode(frame, known),
         Some(b'{') => json::decode(&frame),
         Some(&first) => Err(Refused::Foreign { first }),
     }
