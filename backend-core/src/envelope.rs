@@ -79,6 +79,7 @@ impl MessageEnvelope {
     /// An envelope for `topic` that carries `data`.
     ///
     /// Any string is a topic, the empty one too, and any bytes are data.
+    #[inline]
     pub fn new(topic: impl Into<String>, data: impl Into<Bytes>) -> Self {
         Self::with_topic(Topic::Own(topic.into().into_boxed_str()), data.into())
     }
@@ -95,10 +96,12 @@ impl MessageEnvelope {
     /// assert_eq!(one, MessageEnvelope::new("orders", "one coffee"));
     /// assert!(std::ptr::eq(one.topic(), &*orders));
     /// ```
+    #[inline]
     pub fn of_shared(topic: Arc<str>, data: impl Into<Bytes>) -> Self {
         Self::with_topic(Topic::Shared(topic), data.into())
     }
 
+    #[inline]
     fn with_topic(topic: Topic, data: Bytes) -> Self {
         Self(Arc::new(Fields { topic, data, scope: None, ttl: None, id: None }))
     }

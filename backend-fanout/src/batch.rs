@@ -22,6 +22,7 @@ pub(crate) struct Batch<'a> {
 
 /// What a reader hands out itself. Most never have any of it, and take no room for it.
 #[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "a pointer for each idle subscription, and not four")]
 pub(crate) struct Noted(Option<Box<VecDeque<Item>>>);
 
 /// What is handed out by the reader itself.

@@ -24,6 +24,9 @@ use tokio::runtime::Runtime;
 /// How many rounds count, unless `ROUNDS` says otherwise.
 const ROUNDS: usize = 31;
 
+/// Adds its rows to the report, each of so many rounds.
+type Part = fn(&mut Report, &Runtime, usize);
+
 fn main() -> std::io::Result<()> {
     // As part of `cargo test --all-targets` it has only been built.
     if !env::args().any(|argument| argument == "--bench") {
@@ -35,7 +38,7 @@ fn main() -> std::io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut report = Report::new("memory", "Against others, within one process");
-    let parts: [(&str, fn(&mut Report, &Runtime, usize)); 6] = [
+    let parts: [(&str, Part); 6] = [
         ("drained", drained::run),
         ("floor", floor::run),
         ("parked", parked::run),
