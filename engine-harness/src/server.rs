@@ -31,6 +31,7 @@ pub struct Server {
     guard: Guard,
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     /// Where it listens.
     pub address: SocketAddr,
     folder: TempDir,
@@ -91,6 +92,24 @@ impl Server {
     where
         F: Future<Output = bool>,
     {
+        Self::start_with(program, &[], arguments, answers).await
+    }
+
+    /// With variables in its environment.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with<F>(
+        program: &str,
+        environment: &[(&str, &str)],
+        arguments: impl Fn(u16, &Path) -> Vec<String>,
+        answers: impl Fn(TcpStream) -> F,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = bool>,
+    {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<_> = environment.iter().map(owned).collect();
         let not_found = || io::Error::new(io::ErrorKind::NotFound, format!("no {program}"));
         let path = find(program).ok_or_else(not_found)?;
         let mut last = io::Error::other("not tried");
@@ -101,6 +120,7 @@ impl Server {
                 guard: Guard::of(folder.path())?,
                 program: path.clone(),
                 arguments: arguments(port, folder.path()),
+                environment: environment.clone(),
                 address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
                 folder,
             };
@@ -124,6 +144,7 @@ impl Server {
         let log = std::fs::File::create(self.folder.path().join("log"))?;
         let mut command = Command::new(&self.program);
         command.args(self.arguments.iter().map(OsStr::new)).current_dir(self.folder.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let process = self.process.insert(command.spawn()?);
         self.guard.watch(process)?;

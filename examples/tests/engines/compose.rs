@@ -18,11 +18,7 @@ use crate::support::engines::{Engine, Kind};
 use crate::support::{Chat, command, within};
 
 pub(crate) fn all() -> Vec<Trial> {
-    let mut tests = vec![Trial::test("compose::the_page_shows_what_is_in_the_files", || {
-        the_page_shows_what_is_in_the_files();
-        Ok(())
-    })];
-    tests.extend(crate::over_each![the_file_has_all_that_it_names]);
+    let mut tests = crate::over_each![the_file_has_all_that_it_names];
     tests.push(crate::over(Kind::Nats, "the_compose_file_runs", nats_runs));
     tests.push(crate::over(Kind::Redis, "the_compose_file_runs", redis_runs));
     tests
@@ -69,7 +65,7 @@ struct Config {
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compose");
 
 /// Of the passwords that the files ask for.
-const PASSWORD: &str = "s3cret";
+pub(crate) const PASSWORD: &str = "s3cret";
 
 impl Compose {
     /// The file of an engine, with its variables filled in.
@@ -124,7 +120,7 @@ impl Compose {
     }
 }
 
-fn text_of(kind: Kind) -> String {
+pub(crate) fn text_of(kind: Kind) -> String {
     let file = Path::new(FOLDER).join(format!("{}.yaml", kind.scheme()));
     std::fs::read_to_string(file).expect("the file is there")
 }
@@ -281,28 +277,4 @@ fn with_file(command: &[String], path: &str, file: &str) -> Vec<String> {
     let mut command = command.to_vec();
     command[at] = file.to_owned();
     command
-}
-
-/// The page "Run it on more than one machine" quotes settings, and no others than those that are
-/// tried out, here and in `tls`.
-fn the_page_shows_what_is_in_the_files() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/more-than-one-machine.md");
-    let page = std::fs::read_to_string(page).expect("the page is there");
-    let mut files = [Kind::Nats, Kind::Redis].map(text_of).concat();
-    files.extend(crate::tls::SETTINGS);
-    // Without the room before it, and the passwords.
-    let plain = |line: &str| {
-        let line = line.trim().replace(":?choose a password", "");
-        line.replace("${CHAT_PASSWORD}", PASSWORD).replace("${ADMIN_PASSWORD}", PASSWORD)
-    };
-    let tried: Vec<_> = files.lines().map(plain).collect();
-    let mut blocks = 0;
-    for block in page.split("```conf\n").skip(1) {
-        let block = block.split("```").next().expect("what comes before an end");
-        blocks += 1;
-        for line in block.lines().filter(|line| !line.trim().is_empty()) {
-            assert!(tried.contains(&plain(line)), "not in the compose files: {line}");
-        }
-    }
-    assert!(blocks >= 4, "{blocks} blocks of settings");
 }

@@ -12,6 +12,8 @@ mod metrics;
 #[cfg(unix)]
 mod outage;
 #[cfg(unix)]
+mod page;
+#[cfg(unix)]
 mod start;
 #[cfg(unix)]
 #[path = "../support/mod.rs"]
@@ -32,7 +34,8 @@ fn main() -> ExitCode {
 
 #[cfg(unix)]
 fn trials() -> Vec<Trial> {
-    let tests = [outage::all(), start::all(), metrics::all(), compose::all(), tls::all()];
+    let tests =
+        [outage::all(), start::all(), metrics::all(), compose::all(), page::all(), tls::all()];
     tests.into_iter().flatten().collect()
 }
 

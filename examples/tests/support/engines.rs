@@ -95,14 +95,25 @@ impl Engine {
         files: &[(&str, &str)],
         further: impl Fn(u16) -> Vec<String>,
     ) -> Self {
+        Self::try_start(kind, &[], files, further).await.expect("the engine starts")
+    }
+
+    /// With variables in its environment, too; the error has what it says when it does not start.
+    pub(crate) async fn try_start(
+        kind: Kind,
+        environment: &[(&str, &str)],
+        files: &[(&str, &str)],
+        further: impl Fn(u16) -> Vec<String>,
+    ) -> std::io::Result<Self> {
         let arguments = |port: u16, folder: &Path| {
             for (name, text) in files {
                 std::fs::write(folder.join(name), text).expect("the folder takes a file");
             }
             [further(port), kind.arguments(port, folder)].concat()
         };
-        let server = Server::start(kind.program(), arguments, |socket| kind.answers(socket)).await;
-        Self { kind, server: server.expect("the engine starts") }
+        let answers = |socket| kind.answers(socket);
+        let server = Server::start_with(kind.program(), environment, arguments, answers).await?;
+        Ok(Self { kind, server })
     }
 
     /// Sends lines to it and gives its answers, up to the end of the connection. Redis alone is
