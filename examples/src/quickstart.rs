@@ -1,4 +1,4 @@
-//! The contract in thirty lines: publish and subscribe, a gap, an outage and the return from it.
+//! The contract in fifty lines: publish and subscribe, a gap, an outage and the return from it.
 //!
 //! ```text
 //! cargo run --bin quickstart

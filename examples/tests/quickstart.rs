@@ -34,6 +34,32 @@ fn the_readme_has_the_same_text() {
     );
 }
 
+/// The lines to depend on name crates that are there, as they are found beside a project.
+#[test]
+fn the_readme_s_dependencies_are_there() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let read = |file: &str| std::fs::read_to_string(format!("{root}/{file}")).expect("a file");
+    let (readme, workspace) = (read("README.md"), read("Cargo.toml"));
+    let (_, shown) = readme.split_once("<!-- dependencies -->\n").expect("the README marks them");
+    let (shown, after) = shown.split_once("\n```\n").expect("the block has an end");
+    let mut names = Vec::new();
+    for line in shown.lines().filter(|line| line.starts_with("backend-")) {
+        let (name, rest) = line.split_once(" = { path = \"../backend/").expect("a path");
+        let folder = rest.split('"').next().expect("what comes before an end");
+        assert!(read(&format!("{folder}/Cargo.toml")).contains(&format!("name = \"{name}\"\n")));
+        names.push(name);
+    }
+    let wanted = ["core", "hub", "memory", "nats", "redis"].map(|name| format!("backend-{name}"));
+    assert_eq!(names, wanted);
+    let tokio = shown.lines().find(|line| line.starts_with("tokio = ")).expect("a runtime");
+    let version = |text: &str| text.split('"').nth(1).map(str::to_owned);
+    let ours = workspace.lines().find(|line| line.starts_with("tokio = ")).expect("a version");
+    assert_eq!(version(tokio), version(ours));
+    let rust = workspace.lines().find(|line| line.starts_with("rust-version")).expect("a version");
+    let rust = version(rust).expect("in quotes");
+    assert!(after.trim_start().starts_with(&format!("It takes Rust {rust} or later.")));
+}
+
 #[test]
 fn it_shows_messages_a_counted_gap_an_outage_and_the_end() {
     let output = Command::new(env!("CARGO_BIN_EXE_quickstart")).output().expect("it starts");
