@@ -40,10 +40,11 @@ impl<D: Driver> EngineBackend<D> {
     /// on, the instance connects again by itself.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// Outside a tokio runtime; and if the driver's [`longest_name`](Driver::longest_name) is less
+    /// than 44, which is a mistake of the adapter.
     pub async fn connect(driver: D, options: Options) -> Result<Self> {
         let options = options.within_reason();
-        let names = Names::new(&options.namespace);
+        let names = Names::within(&options.namespace, driver.longest_name());
         let core = Arc::new(Core::new(options, names));
         let first = connect(&driver, &core, core.next_era()).await.map_err(Error::unavailable)?;
         let mut up = core.live.subscribe();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 
 use crate::inbox::Inbox;
-use crate::name::EngineName;
+use crate::name::{EngineName, LONGEST};
 
 /// Makes connections to an engine.
 #[async_trait]
@@ -26,6 +26,17 @@ pub trait Driver: Send + Sync + 'static {
     /// # Errors
     /// Whatever went wrong, in words that hold no password.
     async fn connect(&self, inbox: Inbox) -> std::result::Result<Self::Link, BoxError>;
+
+    /// The longest name that the engine takes, in bytes; [`LONGEST`] unless it takes less.
+    ///
+    /// Topics whose name would be longer get one with a digest, so this decides how many names can be
+    /// read by people, and not which topics there are. 44 at least, which is the length of a digest.
+    /// It is asked once, before the first connection, and has to be the same for all instances that
+    /// are to be linked. An adapter with [internal](crate::name::Names::internal) names of its own
+    /// makes them with the same limit, which has to be 45 then.
+    fn longest_name(&self) -> usize {
+        LONGEST
+    }
 }
 
 /// One connection to an engine, until it is lost.

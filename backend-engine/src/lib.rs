@@ -32,8 +32,9 @@
 //! 6. **The suite**: a `Harness` with a private server, a wire that can be cut, and a `Probe` that asks
 //!    the server what it holds. Then kill the server in the middle of everything.
 //!
-//! A third engine such as PostgreSQL differs in [`Names::within`](name::Names::within), for names of 63
-//! bytes, and in frames that have to be text. Everything else is here.
+//! A third engine such as PostgreSQL differs in [`Driver::longest_name`], for its names have 63 bytes, and
+//! in frames that have to be text, for which there is [`Format::Json`](wire::Format::Json). Everything
+//! else is here.
 //!
 //! # The way of one envelope
 //!

@@ -34,7 +34,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-/// The length in bytes that no name exceeds, unless told otherwise.
+/// The length in bytes that no name exceeds, unless [`Driver::longest_name`](crate::Driver::longest_name)
+/// says otherwise.
 pub const LONGEST: usize = 200;
 
 /// `~` and 32 bytes in base64.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backend_core::{BoxError, Error, Result};
-use backend_engine::name::EngineName;
+use backend_engine::name::{EngineName, LONGEST};
 use backend_engine::{Driver, Handover, Inbox, Link, Outgoing};
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -41,6 +41,10 @@ impl Driver for SwitchboardDriver {
             }
         });
         Ok(SwitchboardLink { line, _reader: AbortOnDropHandle::new(reader) })
+    }
+
+    fn longest_name(&self) -> usize {
+        self.switchboard.longest_name().unwrap_or(LONGEST)
     }
 }
 

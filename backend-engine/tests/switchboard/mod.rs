@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod driver;
+pub(crate) mod harness;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +40,11 @@ pub(crate) enum Refused {
 }
 
 #[derive(Default)]
-pub(crate) struct Switchboard(Mutex<State>);
+pub(crate) struct Switchboard {
+    state: Mutex<State>,
+    /// The longest name that it takes, if it has a limit.
+    longest_name: Option<usize>,
+}
 
 #[derive(Default)]
 struct State {
@@ -70,6 +75,14 @@ pub(crate) struct Line {
 }
 
 impl Switchboard {
+    pub(crate) fn with_names_of(bytes: usize) -> Self {
+        Self { longest_name: Some(bytes), ..Self::default() }
+    }
+
+    pub(crate) fn longest_name(&self) -> Option<usize> {
+        self.longest_name
+    }
+
     pub(crate) fn call(
         self: &Arc<Self>,
         caller: usize,
@@ -121,13 +134,14 @@ impl Switchboard {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Line {
     pub(crate) fn listen(&self, name: &str) -> Result<(), Refused> {
         self.granted()?;
+        self.takes(name)?;
         self.with(|line| line.names.insert(name.to_owned())).map(drop)
     }
 
@@ -137,6 +151,7 @@ impl Line {
     }
 
     pub(crate) fn send(&self, name: &str, data: Bytes) -> Result<(), Refused> {
+        self.takes(name)?;
         let mut state = self.switchboard.lock();
         self.plugged(&mut state)?;
         if state.lose > 0 {
@@ -161,6 +176,11 @@ impl Line {
 
     fn granted(&self) -> Result<(), Refused> {
         self.switchboard.lock().refuse.pop().map_or(Ok(()), Err)
+    }
+
+    fn takes(&self, name: &str) -> Result<(), Refused> {
+        let longest = self.switchboard.longest_name.unwrap_or(usize::MAX);
+        if name.len() <= longest { Ok(()) } else { Err(Refused::Denied) }
     }
 
     fn with<T>(&self, of: impl FnOnce(&mut Plugged) -> T) -> Result<T, Refused> {
