@@ -117,8 +117,20 @@
 //! `chat.orders`; [`backend_engine::name`] has the whole of it. What is no envelope there is counted
 //! in [`BackendStats::refused`](backend_core::BackendStats) and dropped. At the beginning of a
 //! connection and at each first use of a topic, the instance sends a subject that is none,
-//! `chat.~~nats.>.refused`, to hear the server refuse it, behind all denials. So the client `async_nats`
-//! logs *invalid subject* at level `info`; servers do not log it.
+//! `chat.~~nats.>.refused`, to hear the server refuse it, behind all denials. Servers do not log it.
+//!
+//! # The log
+//!
+//! The instance tells of its outages, of losses and of what it dropped through `tracing`, as
+//! [`backend_engine`] says, under the targets `backend_engine` and `backend_nats`. The client below it,
+//! `async_nats`, tells the same in other words, and worse: an `error` for each outage, for it knows
+//! nothing of the next connection, and an `info`, *invalid subject*, for each topic that is new on a
+//! connection, which is how this adapter asks (see above). So switch it off. For the `EnvFilter` of
+//! `tracing-subscriber`:
+//!
+//! ```text
+//! warn,backend_engine=info,backend_nats=info,async_nats=off
+//! ```
 //!
 //! # Security
 //!

@@ -21,6 +21,10 @@ pub(crate) fn all() -> Vec<Trial> {
         it_shows_what_is_in_the_compose_files();
         Ok(())
     })];
+    tests.push(Trial::test("page::it_shows_the_chat_s_log_filter", || {
+        it_shows_the_chat_s_log_filter();
+        Ok(())
+    }));
     tests.push(crate::over(Kind::Nats, "the_page_s_settings_run", nats_runs));
     tests.push(crate::over(Kind::Redis, "the_page_s_settings_run", redis_runs));
     tests
@@ -169,6 +173,13 @@ async fn chats_talk(kind: Kind, servers: &[&Engine]) {
     let options = ["--instances", "1", "--backend", &urls];
     let chats = [Chat::start(&options).await, Chat::start(&options).await];
     talk(&Client::new(), &chats, "by the page").await;
+}
+
+fn it_shows_the_chat_s_log_filter() {
+    let source = include_str!("../../src/chat/main.rs");
+    let (_, filter) = source.split_once("const TOLD: &str = \"").expect("there is a filter");
+    let filter = filter.split('"').next().expect("what comes before an end");
+    assert!(page().contains(&format!("\n```text\n{filter}\n```\n")), "{filter}");
 }
 
 /// The page quotes settings, and no others than those that are tried out, here, in `compose` and in
