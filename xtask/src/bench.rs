@@ -53,6 +53,20 @@ struct Bench {
 /// Every bench.
 const BENCHES: &[Bench] = &[
     Bench {
+        name: "memory",
+        package: "backend-memory",
+        target: "compare",
+        program: None,
+        crates: &["tokio", "async-broadcast", "flume"],
+    },
+    Bench {
+        name: "heap",
+        package: "backend-memory",
+        target: "memory",
+        program: None,
+        crates: &["dhat"],
+    },
+    Bench {
         name: "nats",
         package: "backend-nats",
         target: "compare",
@@ -181,7 +195,7 @@ mod tests {
             let options = Options { quick, only: Vec::new(), list: false };
             BENCHES[0].command(&options, Path::new("target/reports")).to_string()
         };
-        let command = "cargo bench --package backend-nats --bench compare";
+        let command = "cargo bench --package backend-memory --bench compare";
         assert_eq!(shown(false), format!("BENCH_REPORTS=target/reports {command}"));
         assert_eq!(shown(true), format!("BENCH_REPORTS=target/reports ROUNDS=3 {command}"));
     }
