@@ -14,8 +14,9 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
 use crate::member::EndpointId;
+use crate::state::Seat;
 use crate::sync::{RwLock, read, write};
-use crate::topic::{Seat, Topic};
+use crate::topic::Topic;
 
 const SHARDS: usize = 16;
 

@@ -31,37 +31,69 @@
 //! # Ok::<(), backend_core::Error>(())
 //! ```
 //!
-//! # The life of one envelope
+//! # How it works
 //!
+//! Each topic has one ring of slots that all its subscriptions share. A publish writes one slot,
+//! however many readers there are; a subscription is a place in the ring.
+//!
+//! **A publish**
 //! 1. [`Endpoint::publish`] looks the topic up in the *directory*. A topic is there exactly as
 //!    long as somebody subscribes to it; without it, nothing more happens.
-//! 2. The *topic* takes its lock and asks how many subscriptions of others there are. Without one,
-//!    nothing is stored.
+//! 2. The *topic* takes its lock and asks its *members* how many subscriptions of others there are.
+//!    Without one, nothing is stored.
 //! 3. The *ring* takes the envelope into a slot, with the publisher and the number of
-//!    subscriptions that want it. A full ring drops its oldest slot.
+//!    subscriptions that want it.
 //! 4. The readers that were parked are taken out, the lock is released, and they are woken.
-//! 5. A *reader* takes the lock once and carries off a batch of up to 32. It passes over slots of
-//!    its own endpoint; whoever takes a slot last empties it. A reader whose place has been
-//!    dropped from the ring goes to the oldest slot there, and its batch starts with a gap that
-//!    says how many envelopes it has missed, its own not counted. It hands the batch out one by
+//!
+//! **A receive**
+//! 1. A *reader* takes the lock once and carries off a *batch* of up to 32. It passes over slots of
+//!    its own endpoint; whoever takes a slot last empties it, and slots that are empty leave the ring.
+//! 2. Plain envelopes go into the hands of the `Subscription`, which gives them out without another
+//!    call. From the first gap or ttl on the batch stays with the reader, which hands it out one by
 //!    one, leaving out what has expired by then.
+//! 3. When there is nothing, the waker is parked under that same lock, and the reader remembers how
+//!    often the topic had changed. As long as it has not changed again, a look takes no lock.
+//!
+//! **An overflow**
+//! 1. A push into a full ring drops the oldest slot first, whoever still wants it
+//!    (`Ring::make_room`). Members that have ended keep what they had accepted.
+//! 2. A reader whose place has been dropped goes to the oldest slot that is there
+//!    (`Cursor::fall_forward`). It has missed what lies between, less what it would have skipped: its
+//!    own envelopes, which its member counts as they come and go, and those of an outage.
+//! 3. Its batch starts with a gap of that size.
 //!
 //! | module | what it has |
 //! |---|---|
 //! | `bus`, `endpoint` | the front door; suspend and resume; close |
 //! | `directory` | from a name to its topic, sharded |
 //! | `topic` | a topic's lock; who is woken, and when |
+//! | `state` | what that lock guards; the fetch of a batch |
 //! | `ring` | slots and positions; **the overflow policy** |
 //! | `members` | who subscribes to a topic |
 //! | `member` | what an endpoint's readers skip, have missed, and are told |
-//! | `reader`, `batch` | a batch, ttl at hand-out, release on drop |
+//! | `batch`, `reader` | a batch, ttl at hand-out, release on drop |
+//! | `wakers` | to wake many, one of which may panic |
 //! | `health` | the callbacks |
+//!
+//! # Locks and atomics
+//!
+//! Taken in this order, where more than one is held; none while a user's code runs.
+//!
+//! | | guards | why |
+//! |---|---|---|
+//! | `Local::topics`, a mutex | the topics that an endpoint subscribes to | close, suspend and resume see all of them, and no new one in between |
+//! | a shard of the directory, a reader-writer lock | names to topics | a publish only reads; sixteen of them, for those who subscribe and leave |
+//! | `Topic::state`, a mutex | the topic | held for one slot, or one batch; as short as it is, a reader-writer lock costs more than it gives |
+//! | `Topic::changes`, an atomic | nothing | to see without the lock that nothing is new: released under it, acquired outside |
+//! | `Local::link`, an atomic | nothing | a publish sees whether it may, without `topics`: released under that, acquired outside |
+//! | counters, atomics | nothing | numbers alone, all relaxed |
 //!
 //! # How much it holds
 //!
 //! A topic with capacity N holds at most N envelopes, and each reader at most a batch besides.
 //! What every reader has taken is released at once; a topic that all have caught up with holds
-//! nothing, and one without subscriptions does not exist.
+//! nothing, and one without subscriptions does not exist. What is seldom needed (marks of gaps, an
+//! index of many members, a batch with a ttl) is in boxes that most never have.
 
 mod batch;
 mod bus;
@@ -73,6 +105,7 @@ mod member;
 mod members;
 mod reader;
 mod ring;
+mod state;
 mod sync;
 mod topic;
 mod wakers;

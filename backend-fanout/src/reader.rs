@@ -14,7 +14,8 @@ use backend_core::{Event, Ready, Source, Subscription};
 
 use crate::batch::{Batch, Item, Noted};
 use crate::endpoint::Local;
-use crate::topic::{Fetched, Seat, Topic};
+use crate::state::Seat;
+use crate::topic::{Fetched, Topic};
 
 pub(crate) struct Reader {
     pub(crate) local: Arc<Local>,

@@ -1,4 +1,4 @@
-//! One topic: its ring, its members, and the readers that wait, under one lock.
+//! One topic: who does what to its [state](crate::state), under one lock.
 //!
 //! Steps 2 and 4 of the data path: a publish comes in here, a reader fetches its next batch here.
 //!
@@ -7,26 +7,27 @@
 //! are woken, and envelopes and wakers dropped, by the caller after it is released. Hence the
 //! `#[must_use]` leftovers that the methods give back.
 //!
+//! A reader that looks without waiting, and has read all there was, takes no lock: `changes` tells
+//! it that nothing has come since.
+//!
 //! Invariants
-//! 1. A slot's `wanted_by` starts at the number of live subscriptions less the publisher's own: a
-//!    publish that nobody wants stores nothing.
-//! 2. A reader parks under the same lock acquisition in which it found nothing to read, and
+//! 1. A reader parks under the same lock acquisition in which it found nothing to read, and
 //!    whoever changes that takes its waker under the lock: no wake-up is lost.
-//! 3. A reader has at most one waker parked.
+//! 2. Whatever gives a reader something to read, or ends it, changes `changes` under the lock. So if
+//!    it is what it was when a reader had read all, and had not ended, then nothing is there.
 
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
 use backend_core::{Error, Gap, MessageEnvelope, Result};
-use slab::Slab;
 
 use crate::batch::{BATCH, Batch, Noted};
-use crate::member::{Cursor, EndpointId, Member, MemberKey};
-use crate::members::{Gone, Members};
-use crate::ring::{Purpose, Released, Ring, Slot};
+use crate::member::{EndpointId, Member};
+use crate::members::Gone;
+use crate::ring::Purpose;
+use crate::state::{From, Parked, Seat, State};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
 use crate::wakers::Wakers;
 
@@ -39,31 +40,6 @@ pub(crate) struct Topic {
     /// acquired by who only looks whether there is anything new.
     changes: AtomicU64,
     state: Mutex<State>,
-}
-
-struct State {
-    ring: Ring,
-    members: Members,
-    /// Where a seat says; whoever waits longest is woken first, most of the time.
-    parked: Slab<Parked>,
-    next_reader: u64,
-}
-
-struct Parked {
-    reader: u64,
-    member: MemberKey,
-    waker: Waker,
-}
-
-/// One subscription, as its topic knows it.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    cursor: Cursor,
-    reader: u64,
-    /// Where its waker was parked last; somebody else's may be there by now.
-    parked_at: usize,
-    /// The topic's `changes` when there was nothing more to read, and more may come.
-    exhausted_at: Option<u64>,
 }
 
 /// What [`Topic::read`] came to.
@@ -101,12 +77,7 @@ impl Topic {
         Self {
             name: Arc::from(name),
             changes: AtomicU64::new(0),
-            state: Mutex::new(State {
-                ring: Ring::new(capacity),
-                members: Members::new(),
-                parked: Slab::new(),
-                next_reader: 0,
-            }),
+            state: Mutex::new(State::new(capacity)),
         }
     }
 
@@ -169,12 +140,7 @@ impl Topic {
 
     /// Adds a subscription of `endpoint`, behind everything published so far.
     pub(crate) fn join(&self, endpoint: EndpointId) -> Seat {
-        let state = &mut *lock(&self.state);
-        let head = state.ring.head();
-        state.next_reader += 1;
-        let (key, member) = state.members.join(endpoint, head);
-        let cursor = member.add_subscription(key, head);
-        Seat { cursor, reader: state.next_reader, parked_at: 0, exhausted_at: None }
+        lock(&self.state).join(endpoint)
     }
 
     /// Whether nothing has changed since a subscription had read all there was. Takes no lock: it may
@@ -252,8 +218,7 @@ impl Topic {
 
         let state = &mut *lock(&self.state);
         state.fetch(&mut seat.cursor, usize::MAX, Purpose::Forgo, unread);
-        let is_parked = state.parked(seat).is_some();
-        let parked = is_parked.then(|| state.parked.remove(seat.parked_at));
+        let parked = state.take_parked(seat);
         let Gone { was_open, member } = state.members.leave(seat.cursor.member);
         let endpoint_gone = was_open && member.is_some();
         Left { was_open, endpoint_gone, _leftovers: (plain, noted, parked, member) }
@@ -302,167 +267,6 @@ impl Topic {
     /// Whether nobody has an open subscription here, so that publishing is pointless.
     pub(crate) fn is_idle(&self) -> bool {
         lock(&self.state).members.is_idle()
-    }
-}
-
-/// Who publishes, as the topic knows it.
-#[derive(Clone, Copy)]
-struct From {
-    /// If it subscribes here, too.
-    member: Option<MemberKey>,
-    /// How many subscriptions are not its own.
-    wanted_by: u32,
-}
-
-impl State {
-    /// `None`: it is suspended.
-    #[inline]
-    fn publisher(&self, endpoint: EndpointId) -> Option<From> {
-        let member = self.members.find(endpoint);
-        let own = match member.map(|key| &self.members[key]) {
-            Some(member) if !member.is_live() => return None,
-            Some(member) => member.subscriptions,
-            None => 0,
-        };
-        Some(From { member, wanted_by: self.members.live() - own })
-    }
-
-    /// Appends an envelope that somebody wants, and gives back the one that had to go for it.
-    fn push(
-        &mut self,
-        from: From,
-        envelope: MessageEnvelope,
-        expires: Option<Instant>,
-    ) -> Option<MessageEnvelope> {
-        if let Some(key) = from.member {
-            self.members[key].count_own_stored();
-        }
-        let From { member: publisher, wanted_by } = from;
-        let slot = Slot { publisher, wanted_by, expires, envelope: Some(envelope) };
-        let evicted = self.ring.make_room().and_then(|evicted| self.evict(evicted));
-        self.ring.push(slot);
-        evicted
-    }
-
-    fn take_wakers_but(&mut self, from: From) -> Wakers {
-        self.take_wakers(|members, member| Some(member) != from.member && members[member].is_live())
-    }
-
-    /// Moves what the cursor can see into `batch`, up to `most` envelopes. Says whether that was all.
-    fn fetch(
-        &mut self,
-        cursor: &mut Cursor,
-        most: usize,
-        purpose: Purpose,
-        batch: &mut Batch<'_>,
-    ) -> bool {
-        let Self { ring, members, .. } = self;
-        let member = &mut members[cursor.member];
-        let end = member.visible_end(ring.head());
-        let lost_before = member.lost_before(ring.head(), ring.tail());
-        let mut passed = 0;
-        let exhausted = loop {
-            let stop = match cursor.pass_mark(member, end) {
-                Ok(gaps) => {
-                    gaps.into_iter().flatten().for_each(|gap| batch.push_gap(gap));
-                    continue;
-                }
-                Err(stop) => stop,
-            };
-            if cursor.position < lost_before {
-                let missed = cursor.fall_forward(member, lost_before);
-                if missed > 0 {
-                    batch.push_gap(Gap::lagged(missed));
-                }
-                continue;
-            }
-            if cursor.position >= stop {
-                break true;
-            }
-            if passed >= most {
-                break false;
-            }
-            let up_to = stop.min(cursor.position.saturating_add((most - passed) as u64));
-            while cursor.position < up_to.min(ring.tail()) {
-                match member.take_kept(cursor.position) {
-                    Some((envelope, expires)) => {
-                        passed += 1;
-                        batch.push_message(envelope, expires);
-                    }
-                    None => cursor.skipped += 1,
-                }
-                cursor.position += 1;
-            }
-            // What an ended member can see may lie before the ring, all of it.
-            let in_ring = cursor.position.max(ring.tail());
-            let positions = in_ring..up_to.max(in_ring);
-            let found = (positions.end - positions.start) as usize;
-            let own = ring.take(positions, cursor.member, purpose, batch);
-            cursor.skipped += own;
-            passed += found - own as usize;
-            cursor.position = up_to;
-        };
-        self.let_go_taken();
-        exhausted
-    }
-
-    /// The oldest has to go for the next one: those who have ended keep it, if they had accepted it.
-    #[cold]
-    fn evict(&mut self, evicted: Released) -> Option<MessageEnvelope> {
-        let Released { position, publisher, expires, envelope } = evicted;
-        if let Some(envelope) = envelope.as_ref().filter(|_| self.members.any_ended()) {
-            for (key, member) in self.members.iter_mut() {
-                if publisher != Some(key) {
-                    member.keep(position, envelope, expires);
-                }
-            }
-        }
-        self.count_released(position, publisher);
-        self.let_go_taken();
-        envelope
-    }
-
-    /// Lets go what everybody has taken. It holds no envelope any more: nothing is dropped here.
-    #[inline]
-    fn let_go_taken(&mut self) {
-        while let Some((position, publisher)) = self.ring.pop_taken() {
-            self.count_released(position, publisher);
-        }
-    }
-
-    #[inline]
-    fn count_released(&mut self, position: u64, publisher: Option<MemberKey>) {
-        if let Some(member) = publisher.and_then(|key| self.members.get_mut(key)) {
-            member.count_own_released(position);
-        }
-    }
-
-    /// The waker that a subscription waits with.
-    fn parked(&mut self, seat: &Seat) -> Option<&mut Parked> {
-        self.parked.get_mut(seat.parked_at).filter(|parked| parked.reader == seat.reader)
-    }
-
-    /// Parks a waker, and gives back the one that it replaces.
-    #[must_use = "a waker is dropped when no lock is held"]
-    fn park(&mut self, seat: &mut Seat, waker: Waker) -> Option<Parked> {
-        let parked = Parked { reader: seat.reader, member: seat.cursor.member, waker };
-        match self.parked(seat) {
-            Some(replaced) => Some(mem::replace(replaced, parked)),
-            None => {
-                seat.parked_at = self.parked.insert(parked);
-                None
-            }
-        }
-    }
-
-    fn take_wakers(&mut self, of: impl Fn(&Members, MemberKey) -> bool) -> Wakers {
-        let Self { parked, members, .. } = self;
-        if parked.iter().all(|(_, parked)| of(members, parked.member)) {
-            return parked.drain().map(|parked| parked.waker).collect();
-        }
-        let theirs = |(at, parked): (usize, &Parked)| of(members, parked.member).then_some(at);
-        let theirs: Vec<_> = parked.iter().filter_map(theirs).collect();
-        theirs.into_iter().map(|at| parked.remove(at).waker).collect()
     }
 }
 

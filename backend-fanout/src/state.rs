@@ -1,0 +1,232 @@
+//! What there is of one topic: its ring, its members, and the readers that wait. Guarded by the
+//! [topic](crate::topic)'s lock, and nothing of it locks or wakes.
+//!
+//! Invariants
+//! 1. A slot's `wanted_by` starts at the number of live subscriptions less the publisher's own: a
+//!    publish that nobody wants stores nothing.
+//! 2. A reader has at most one waker parked.
+
+use std::mem;
+use std::task::Waker;
+use std::time::Instant;
+
+use backend_core::{Gap, MessageEnvelope};
+use slab::Slab;
+
+use crate::batch::Batch;
+use crate::member::{Cursor, EndpointId, MemberKey};
+use crate::members::Members;
+use crate::ring::{Purpose, Released, Ring, Slot};
+use crate::wakers::Wakers;
+
+pub(crate) struct State {
+    pub(crate) ring: Ring,
+    pub(crate) members: Members,
+    /// Where a seat says; whoever waits longest is woken first, most of the time.
+    pub(crate) parked: Slab<Parked>,
+    next_reader: u64,
+}
+
+pub(crate) struct Parked {
+    reader: u64,
+    member: MemberKey,
+    pub(crate) waker: Waker,
+}
+
+/// One subscription, as its topic knows it.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) cursor: Cursor,
+    reader: u64,
+    /// Where its waker was parked last; somebody else's may be there by now.
+    parked_at: usize,
+    /// The topic's `changes` when there was nothing more to read, and more may come.
+    pub(crate) exhausted_at: Option<u64>,
+}
+
+/// Who publishes, as the topic knows it.
+#[derive(Clone, Copy)]
+pub(crate) struct From {
+    /// If it subscribes here, too.
+    member: Option<MemberKey>,
+    /// How many subscriptions are not its own.
+    pub(crate) wanted_by: u32,
+}
+
+impl State {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            ring: Ring::new(capacity),
+            members: Members::new(),
+            parked: Slab::new(),
+            next_reader: 0,
+        }
+    }
+
+    /// Adds a subscription of `endpoint`, behind everything published so far.
+    pub(crate) fn join(&mut self, endpoint: EndpointId) -> Seat {
+        let head = self.ring.head();
+        self.next_reader += 1;
+        let (key, member) = self.members.join(endpoint, head);
+        let cursor = member.add_subscription(key, head);
+        Seat { cursor, reader: self.next_reader, parked_at: 0, exhausted_at: None }
+    }
+
+    /// Who publishes. `None`: it is suspended.
+    #[inline]
+    pub(crate) fn publisher(&self, endpoint: EndpointId) -> Option<From> {
+        let member = self.members.find(endpoint);
+        let own = match member.map(|key| &self.members[key]) {
+            Some(member) if !member.is_live() => return None,
+            Some(member) => member.subscriptions,
+            None => 0,
+        };
+        Some(From { member, wanted_by: self.members.live() - own })
+    }
+
+    /// Appends an envelope that somebody wants, and gives back the one that had to go for it.
+    pub(crate) fn push(
+        &mut self,
+        from: From,
+        envelope: MessageEnvelope,
+        expires: Option<Instant>,
+    ) -> Option<MessageEnvelope> {
+        if let Some(key) = from.member {
+            self.members[key].count_own_stored();
+        }
+        let From { member: publisher, wanted_by } = from;
+        let slot = Slot { publisher, wanted_by, expires, envelope: Some(envelope) };
+        let evicted = self.ring.make_room().and_then(|evicted| self.evict(evicted));
+        self.ring.push(slot);
+        evicted
+    }
+
+    /// Takes out the wakers of those who are to have what was just published.
+    pub(crate) fn take_wakers_but(&mut self, from: From) -> Wakers {
+        self.take_wakers(|members, member| Some(member) != from.member && members[member].is_live())
+    }
+
+    /// Moves what the cursor can see into `batch`, up to `most` envelopes. Says whether that was all.
+    pub(crate) fn fetch(
+        &mut self,
+        cursor: &mut Cursor,
+        most: usize,
+        purpose: Purpose,
+        batch: &mut Batch<'_>,
+    ) -> bool {
+        let Self { ring, members, .. } = self;
+        let member = &mut members[cursor.member];
+        let end = member.visible_end(ring.head());
+        let lost_before = member.lost_before(ring.head(), ring.tail());
+        let mut passed = 0;
+        let exhausted = loop {
+            let stop = match cursor.pass_mark(member, end) {
+                Ok(gaps) => {
+                    gaps.into_iter().flatten().for_each(|gap| batch.push_gap(gap));
+                    continue;
+                }
+                Err(stop) => stop,
+            };
+            if cursor.position < lost_before {
+                let missed = cursor.fall_forward(member, lost_before);
+                if missed > 0 {
+                    batch.push_gap(Gap::lagged(missed));
+                }
+                continue;
+            }
+            if cursor.position >= stop {
+                break true;
+            }
+            if passed >= most {
+                break false;
+            }
+            let up_to = stop.min(cursor.position.saturating_add((most - passed) as u64));
+            while cursor.position < up_to.min(ring.tail()) {
+                match member.take_kept(cursor.position) {
+                    Some((envelope, expires)) => {
+                        passed += 1;
+                        batch.push_message(envelope, expires);
+                    }
+                    None => cursor.skipped += 1,
+                }
+                cursor.position += 1;
+            }
+            // What an ended member can see may lie before the ring, all of it.
+            let in_ring = cursor.position.max(ring.tail());
+            let positions = in_ring..up_to.max(in_ring);
+            let found = (positions.end - positions.start) as usize;
+            let own = ring.take(positions, cursor.member, purpose, batch);
+            cursor.skipped += own;
+            passed += found - own as usize;
+            cursor.position = up_to;
+        };
+        self.let_go_taken();
+        exhausted
+    }
+
+    /// The oldest has to go for the next one: those who have ended keep it, if they had accepted it.
+    #[cold]
+    fn evict(&mut self, evicted: Released) -> Option<MessageEnvelope> {
+        let Released { position, publisher, expires, envelope } = evicted;
+        if let Some(envelope) = envelope.as_ref().filter(|_| self.members.any_ended()) {
+            for (key, member) in self.members.iter_mut() {
+                if publisher != Some(key) {
+                    member.keep(position, envelope, expires);
+                }
+            }
+        }
+        self.count_released(position, publisher);
+        self.let_go_taken();
+        envelope
+    }
+
+    /// Lets go what everybody has taken. It holds no envelope any more: nothing is dropped here.
+    #[inline]
+    fn let_go_taken(&mut self) {
+        while let Some((position, publisher)) = self.ring.pop_taken() {
+            self.count_released(position, publisher);
+        }
+    }
+
+    #[inline]
+    fn count_released(&mut self, position: u64, publisher: Option<MemberKey>) {
+        if let Some(member) = publisher.and_then(|key| self.members.get_mut(key)) {
+            member.count_own_released(position);
+        }
+    }
+
+    /// The waker that a subscription waits with.
+    pub(crate) fn parked(&mut self, seat: &Seat) -> Option<&mut Parked> {
+        self.parked.get_mut(seat.parked_at).filter(|parked| parked.reader == seat.reader)
+    }
+
+    /// Parks a waker, and gives back the one that it replaces.
+    #[must_use = "a waker is dropped when no lock is held"]
+    pub(crate) fn park(&mut self, seat: &mut Seat, waker: Waker) -> Option<Parked> {
+        let parked = Parked { reader: seat.reader, member: seat.cursor.member, waker };
+        match self.parked(seat) {
+            Some(replaced) => Some(mem::replace(replaced, parked)),
+            None => {
+                seat.parked_at = self.parked.insert(parked);
+                None
+            }
+        }
+    }
+
+    /// Takes out the waker that a subscription waits with.
+    pub(crate) fn take_parked(&mut self, seat: &Seat) -> Option<Parked> {
+        let is_parked = self.parked(seat).is_some();
+        is_parked.then(|| self.parked.remove(seat.parked_at))
+    }
+
+    /// Takes out the wakers of those that wait, and are of these members.
+    pub(crate) fn take_wakers(&mut self, of: impl Fn(&Members, MemberKey) -> bool) -> Wakers {
+        let Self { parked, members, .. } = self;
+        if parked.iter().all(|(_, parked)| of(members, parked.member)) {
+            return parked.drain().map(|parked| parked.waker).collect();
+        }
+        let theirs = |(at, parked): (usize, &Parked)| of(members, parked.member).then_some(at);
+        let theirs: Vec<_> = parked.iter().filter_map(theirs).collect();
+        theirs.into_iter().map(|at| parked.remove(at).waker).collect()
+    }
+}
