@@ -47,7 +47,9 @@ pub(crate) async fn connect<D: Driver>(
 ) -> Result<Connected<D::Link>, BoxError> {
     let weak = Arc::downgrade(core);
     let inbox = Inbox::new(weak, era);
-    let link = timeout(core.options.operation_timeout, driver.connect(inbox)).await??;
+    let patience = core.options.operation_timeout;
+    let in_time = timeout(patience, driver.connect(inbox)).await;
+    let link = in_time.map_err(|_| format!("no connection within {patience:?}"))??;
     Ok(Connected { link: Arc::new(link), era })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_nats::{ConnectOptions, ServerAddr};
-use backend_core::{Error, Result};
+use backend_core::Error;
 use percent_encoding::percent_decode_str;
 
 /// What is shown to the server. `Debug` shows none of it.
@@ -44,21 +44,57 @@ impl fmt::Debug for Auth {
     }
 }
 
+/// What is wrong with a URL. It holds no part of it: there may be a password in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wrong {
+    Invalid(&'static str),
+    /// It is another's URL; whose, if that can be shown.
+    Scheme(Option<&'static str>),
+}
+
+/// What the URLs of others begin with that may be among those of NATS.
+const FOREIGN: [&str; 11] =
+    ["amqp", "http", "https", "kafka", "memory", "mqtt", "redis", "rediss", "valkey", "ws", "wss"];
+
+impl Wrong {
+    /// The error to return for the URL of this number; the first is 1.
+    pub(crate) fn error(self, number: usize) -> Error {
+        match self {
+            Self::Invalid(why) => Error::backend(format!(
+                "URL {number} is not that of a NATS server, as nats://host:4222 is one: {why}"
+            )),
+            Self::Scheme(scheme) => Error::Unsupported(format!(
+                "URL {number} {}: all servers of an instance are of NATS, as nats://host:4222 or \
+                 tls://host:4222",
+                match scheme {
+                    Some(scheme) => format!("is a {scheme}:// one"),
+                    None => "begins with something else than nats:// or tls://".to_owned(),
+                }
+            )),
+        }
+    }
+}
+
 /// A URL's server and credentials: `nats://user:password@host:port`, or `nats://token@host:port`.
 ///
 /// The client takes no notice of credentials in a URL, and shows the URL in errors and logs: so they
 /// are taken out.
-pub(crate) fn split(url: &str) -> Result<(ServerAddr, Auth)> {
-    // An error must not quote it: there may be a password in it.
-    let invalid = |why: &str| {
-        Error::backend(format!("not the URL of a NATS server, as nats://host:4222 is one: {why}"))
-    };
-    if url.trim().is_empty() {
+pub(crate) fn split(url: &str) -> Result<(ServerAddr, Auth), Wrong> {
+    let invalid = Wrong::Invalid;
+    let url = url.trim();
+    if url.is_empty() {
         return Err(invalid("it is empty"));
     }
-    let server: ServerAddr = url.trim().parse().map_err(|_| invalid("it cannot be read"))?;
+    // Without one, the client takes it for nats://.
+    if let Some((scheme, _)) = url.split_once("://")
+        && !["nats", "tls"].iter().any(|ours| scheme.eq_ignore_ascii_case(ours))
+    {
+        let known = |foreign: &&str| scheme.eq_ignore_ascii_case(foreign);
+        return Err(Wrong::Scheme(FOREIGN.into_iter().find(known)));
+    }
+    let server: ServerAddr = url.parse().map_err(|_| invalid("it cannot be read"))?;
     if !matches!(server.scheme(), "nats" | "tls") {
-        return Err(Error::Unsupported("only nats:// and tls:// URLs".to_owned()));
+        return Err(Wrong::Scheme(None));
     }
     if server.host().is_empty() {
         return Err(invalid("it has no host"));
@@ -109,7 +145,7 @@ mod tests {
         let refused =
             ["", "nats://", "ws://u:s3cret@h", "http://u:s3cret@h", "nats://u:s3cret@h:x"];
         for url in refused.into_iter().chain(["nats://u%FF:s3cret@h", "redis://u:s3cret@h"]) {
-            let error = split(url).unwrap_err();
+            let error = split(url).unwrap_err().error(1);
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{url}: {error:?}");
         }
     }

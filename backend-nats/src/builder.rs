@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::ServerAddr;
-use backend_core::{Error, Result};
+use backend_core::Result;
 use backend_engine::name::Names;
 use backend_engine::wire::Format;
 use backend_engine::{EngineBackend, Options};
 use uuid::Uuid;
 
 use crate::NatsBackend;
-use crate::auth::{self, Auth};
+use crate::auth::{self, Auth, Wrong};
 use crate::driver::NatsDriver;
 use crate::subjects::Subjects;
 
@@ -50,14 +50,8 @@ pub struct Builder {
 struct Servers {
     addresses: Vec<ServerAddr>,
     auth: Auth,
-    wrong: Option<Wrong>,
-}
-
-/// Holds no part of the URL.
-#[derive(Clone, Debug)]
-enum Wrong {
-    Unsupported(String),
-    Invalid(String),
+    /// What, and the URL's number.
+    wrong: Option<(Wrong, usize)>,
 }
 
 impl Builder {
@@ -95,10 +89,10 @@ impl Builder {
                         self.servers.auth = auth;
                     }
                 }
-                Err(Error::Unsupported(what)) => {
-                    self.servers.wrong = Some(Wrong::Unsupported(what));
+                Err(wrong) => {
+                    let number = self.servers.addresses.len() + 1;
+                    self.servers.wrong.get_or_insert((wrong, number));
                 }
-                Err(error) => self.servers.wrong = Some(Wrong::Invalid(error.to_string())),
             }
         }
         self
@@ -212,18 +206,19 @@ impl Builder {
     /// Needs a tokio runtime, in which its tasks run until it is closed or dropped.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when no server can be reached, or the server turns the instance away;
-    /// [`Error::Backend`] or [`Error::Unsupported`] for a URL that is none. None of them quotes
-    /// credentials.
+    /// [`Error::Unavailable`](backend_core::Error::Unavailable) when no server can be reached, or none
+    /// takes the instance, for a wrong password [too](crate#security): it names each of them, with its
+    /// reason. [`Error::Backend`](backend_core::Error::Backend) or
+    /// [`Error::Unsupported`](backend_core::Error::Unsupported) for a URL that is none, or another
+    /// engine's. None of them quotes credentials.
     pub async fn connect(self) -> Result<NatsBackend> {
         let Servers { mut addresses, auth, wrong } = self.servers;
-        match wrong {
-            None => {}
-            Some(Wrong::Unsupported(what)) => return Err(Error::Unsupported(what)),
-            Some(Wrong::Invalid(what)) => return Err(Error::backend(what)),
+        if let Some((wrong, number)) = wrong {
+            return Err(wrong.error(number));
         }
         if addresses.is_empty() {
-            addresses.push(auth::split("nats://localhost:4222")?.0);
+            let (server, _) = auth::split("nats://localhost:4222").map_err(|why| why.error(1))?;
+            addresses.push(server);
         }
         let driver = NatsDriver {
             servers: addresses,

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectOptions, ServerAddr};
 use async_trait::async_trait;
 use backend_core::BoxError;
 use backend_engine::{Driver, Inbox};
+use tokio::time::timeout;
 
 use crate::auth::Auth;
 use crate::events::Events;
 use crate::forward;
 use crate::link::NatsLink;
 use crate::peers::Id;
+use crate::refusal::{place, silent, tell};
 use crate::subjects::Subjects;
 
 /// Nobody listens on port 0, and nothing is sent to find that out.
@@ -46,6 +48,30 @@ impl Driver for NatsDriver {
     type Link = NatsLink;
 
     async fn connect(&self, inbox: Inbox) -> Result<NatsLink, BoxError> {
+        // In another order each time, so that instances spread over a cluster.
+        let mut order: Vec<_> = (0..self.servers.len()).collect();
+        fastrand::shuffle(&mut order);
+        let mut refusals = Vec::new();
+        for index in order {
+            let server = &self.servers[index];
+            let refused = |why: BoxError| BoxError::from(format!("{}: {why}", place(server)));
+            match self.greet(server).await {
+                Ok((client, events)) => {
+                    return self.start(client, events, inbox).await.map_err(refused);
+                }
+                Err(why) => refusals.push((index, refused(why.into()).to_string())),
+            }
+        }
+        // In the order in which they were named: the same refusals are the same text.
+        refusals.sort_unstable();
+        let refusals: Vec<_> = refusals.into_iter().map(|(_, refusal)| refusal).collect();
+        Err(refusals.join("; ").into())
+    }
+}
+
+impl NatsDriver {
+    /// A client that one server has taken.
+    async fn greet(&self, server: &ServerAddr) -> Result<(Client, Arc<Events>), String> {
         let events = Arc::new(Events::new(self.subjects.clone()));
         let options = self.options().event_callback({
             let events = Arc::clone(&events);
@@ -54,11 +80,31 @@ impl Driver for NatsDriver {
                 ready(())
             }
         });
-        let client = options.connect(&self.servers[..]).await?;
+        let patience = self.patience();
+        match timeout(patience, options.connect(server.clone())).await {
+            Ok(Ok(client)) => Ok((client, events)),
+            Ok(Err(error)) => Err(tell(&error, !self.auth.is_none(), patience)),
+            Err(_) => Err(silent(patience)),
+        }
+    }
+
+    /// How long one server may take to greet: its part of the time that there is for all, less a
+    /// little, so that it can be told which of them has not.
+    fn patience(&self) -> Duration {
+        let servers = u32::try_from(self.servers.len().max(1)).unwrap_or(u32::MAX);
+        self.operation_timeout / 10 * 9 / servers
+    }
+
+    async fn start(
+        &self,
+        client: Client,
+        events: Arc<Events>,
+        inbox: Inbox,
+    ) -> Result<NatsLink, BoxError> {
         // A client that has lost its connection makes another one by itself, subscribes again, and
         // sends what it has in its queue, however old; and it goes on with that when nobody holds
         // it any more. Here, a connection that is lost stays lost. There is no option for that: the
-        // client gets a number of attempts, and nothing to attempt.
+        // client gets one attempt, and nothing to attempt.
         tokio::select! {
             set = client.set_server_pool(NOWHERE) => set?,
             // Its task answers no more, then, as long as it tries.
@@ -69,17 +115,13 @@ impl Driver for NatsDriver {
         let subjects = self.subjects.clone();
         NatsLink::start(client, inbox, events, subjects, self.instance, patience).await
     }
-}
 
-impl NatsDriver {
     fn options(&self) -> ConnectOptions {
-        let servers = self.servers.len().max(1);
         let mut options = ConnectOptions::new()
-            .max_reconnects(servers)
+            .max_reconnects(1)
             .reconnect_delay_callback(|_| Duration::ZERO)
             .ignore_discovered_servers()
-            // Each server gets its part of the time that there is for all.
-            .connection_timeout(self.operation_timeout / u32::try_from(servers).unwrap_or(u32::MAX))
+            .connection_timeout(self.patience())
             .ping_interval(self.ping_interval)
             .subscription_capacity(forward::QUEUE)
             // Names are legal for every engine.

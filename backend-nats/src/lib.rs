@@ -137,6 +137,13 @@
 //! Credentials are shown to the server, and never in an error or in `Debug`. They cross the network
 //! in clear text unless the connection is encrypted: `tls://`, or [`Builder::require_tls`].
 //!
+//! **A wrong password is [`Error::Unavailable`](backend_core::Error::Unavailable), and so retryable**, like
+//! a server that cannot be reached: passwords are changed while services run, and servers learn of it
+//! sooner or later than the services do. So an instance that is turned away after an outage tries again
+//! until it is let in, and its streams live. Who would rather end at the start, where a wrong password is
+//! likely a mistake, ends when `connect` fails, whatever the error, and shows it: it names each server
+//! and what it said.
+//!
 //! Whoever may publish under `chat.>` can pass for an instance of `chat`. It can also cut off, again
 //! and again, those who subscribe to a topic, by a message with a header that is none: their client
 //! cannot read on behind it. They connect again, and their streams have a gap. So let nobody publish
@@ -144,7 +151,7 @@
 //!
 //! # The way of one envelope
 //!
-//! `builder` (`auth`: URLs) → `driver` → `link` (one connection): `rights` (what the server denies),
+//! `builder` (`auth`: URLs) → `driver` (servers, in turn; `refusal`: why not) → `link` (one connection): `rights` (what the server denies),
 //! `marks` and `peers` (what has arrived, and who has answered), `forward` and `backlog` (a task for each
 //! topic),
 //! `events` (what the client tells besides). Above it is `backend-engine`: names, numbers, frames, and
@@ -160,6 +167,7 @@ mod forward;
 mod link;
 mod marks;
 mod peers;
+mod refusal;
 mod rights;
 mod subjects;
 

@@ -43,8 +43,8 @@ pub struct Builder {
     found: Option<Credentials>,
     /// Those that were given by themselves.
     given: Option<Credentials>,
-    /// What is wrong with a URL; it is told when connecting.
-    wrong: Option<Wrong>,
+    /// What is wrong with a URL, and its number; it is told when connecting.
+    wrong: Option<(Wrong, usize)>,
     client_name: Option<String>,
     tls: Tls,
     require_tls: bool,
@@ -69,8 +69,8 @@ impl Builder {
 
     /// Adds servers: URLs, with commas between them.
     ///
-    /// `redis://host:port`, or `rediss://host:port` for an encrypted connection; the port is 6379
-    /// unless given. With `user:password@`, or `:password@`, before the host, these are the
+    /// `redis://host:port`, or `rediss://host:port` for an encrypted connection; `valkey://` and
+    /// `valkeys://` are the same. The port is 6379 unless given. With `user:password@`, or `:password@`, before the host, these are the
     /// credentials, for all servers; what is special in a URL is in percent form there, a comma as
     /// `%2C`. The number of a database behind the host is allowed, and changes nothing: channels
     /// are the same in all. Without any server, it is `redis://localhost:6379`.
@@ -84,7 +84,9 @@ impl Builder {
                     self.servers.push(server);
                     self.found = self.found.or(credentials);
                 }
-                Err(wrong) => self.wrong = Some(wrong),
+                Err(wrong) => {
+                    self.wrong.get_or_insert((wrong, self.servers.len() + 1));
+                }
             }
         }
         self
@@ -208,18 +210,19 @@ impl Builder {
     /// Needs a tokio runtime, in which its tasks run until it is closed or dropped.
     ///
     /// # Errors
-    /// [`Error::Unavailable`](backend_core::Error::Unavailable) when no server can be reached, or
-    /// none of them takes the instance or is a master;
-    /// [`Error::Backend`](backend_core::Error::Backend) or
-    /// [`Error::Unsupported`](backend_core::Error::Unsupported) for a URL that is none. None of them
-    /// quotes credentials.
+    /// [`Error::Unavailable`](backend_core::Error::Unavailable) when no server can be reached, or none
+    /// is a master and takes the instance, for a wrong password [too](crate#security): it names each of
+    /// them, with its reason. [`Error::Backend`](backend_core::Error::Backend) or
+    /// [`Error::Unsupported`](backend_core::Error::Unsupported) for a URL that is none, or another
+    /// engine's. None of them quotes credentials.
     pub async fn connect(self) -> Result<RedisBackend> {
-        if let Some(wrong) = self.wrong {
-            return Err(wrong.into());
+        if let Some((wrong, number)) = self.wrong {
+            return Err(wrong.error(number));
         }
         let mut servers = self.servers;
         if servers.is_empty() {
-            servers.push(server::split("redis://localhost")?.0);
+            let (server, _) = server::split("redis://localhost").map_err(|why| why.error(1))?;
+            servers.push(server);
         }
         for server in &mut servers {
             server.tls |= self.require_tls;

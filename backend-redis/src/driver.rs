@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::link::RedisLink;
+use crate::refusal::{silent, tell};
 use crate::server::{Credentials, Server};
 use crate::tls::Tls;
 
@@ -36,11 +37,13 @@ impl Driver for RedisDriver {
 
     async fn connect(&self, inbox: Inbox) -> Result<RedisLink, BoxError> {
         let servers = self.servers.len();
-        // Each gets its part of the time that there is for all.
-        let patience = self.operation_timeout / u32::try_from(servers).unwrap_or(u32::MAX);
+        // Each gets its part of the time that there is for all, less a little, so that it can be
+        // told which of them has not answered.
+        let each = u32::try_from(servers).unwrap_or(u32::MAX);
+        let patience = self.operation_timeout / 10 * 9 / each;
         // Relaxed: a hint.
         let last = self.last.load(Ordering::Relaxed);
-        let mut refusals = Vec::new();
+        let mut refusals = vec![String::new(); servers];
         for index in (0..servers).map(|next| (last + next) % servers) {
             let server = &self.servers[index];
             let why = match timeout(patience, self.connect_to(server, inbox.clone())).await {
@@ -48,10 +51,11 @@ impl Driver for RedisDriver {
                     self.last.store(index, Ordering::Relaxed);
                     return Ok(link);
                 }
-                Ok(Err(error)) => error,
-                Err(_) => format!("no answer within {patience:?}").into(),
+                Ok(Err(error)) => tell(&*error, self.credentials.is_some()),
+                Err(_) => silent(patience, server.tls),
             };
-            refusals.push(format!("{server}: {why}"));
+            // In the order in which they were named.
+            refusals[index] = format!("{server}: {why}");
         }
         Err(refusals.join("; ").into())
     }

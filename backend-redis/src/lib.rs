@@ -96,9 +96,16 @@
 //! network in clear text unless the connection is encrypted: `rediss://`, or
 //! [`Builder::require_tls`].
 //!
+//! **A wrong password is [`Error::Unavailable`](backend_core::Error::Unavailable), and so retryable**, like
+//! a server that cannot be reached: passwords are changed while services run, and servers learn of it
+//! sooner or later than the services do. So an instance that is turned away after an outage tries again
+//! until it is let in, and its streams live. Who would rather end at the start, where a wrong password is
+//! likely a mistake, ends when `connect` fails, whatever the error, and shows it: it names each server
+//! and what it said.
+//!
 //! # The way of one envelope
 //!
-//! `builder` → `driver` (servers, in turn: `server`, `tls`, `hello`) → `link` (one connection).
+//! `builder` → `driver` (servers, in turn: `server`, `tls`, `hello`; `refusal`: why not) → `link` (one connection).
 //! Above it is `backend-engine`: names, numbers, frames, and the supervisor.
 
 mod backend;
@@ -106,6 +113,7 @@ mod builder;
 mod driver;
 mod hello;
 mod link;
+mod refusal;
 mod server;
 mod tls;
 

@@ -42,29 +42,65 @@ impl fmt::Debug for Credentials {
 }
 
 /// What is wrong with a URL. It holds no part of it: there may be a password in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Unsupported(&'static str),
     Invalid(&'static str),
+    /// It is another's URL; whose, if that can be shown.
+    Scheme(Option<&'static str>),
 }
 
-impl From<Wrong> for Error {
-    fn from(wrong: Wrong) -> Self {
-        match wrong {
-            Wrong::Unsupported(what) => Self::Unsupported(what.to_owned()),
-            Wrong::Invalid(why) => Self::backend(format!("not the URL of a Redis server: {why}")),
+/// What the URLs of others begin with that may be among those of Redis.
+const FOREIGN: [&str; 13] = [
+    "amqp",
+    "http",
+    "https",
+    "kafka",
+    "memory",
+    "mqtt",
+    "nats",
+    "redis+unix",
+    "redis-sentinel",
+    "redis+sentinel",
+    "redis-socket",
+    "tls",
+    "unix",
+];
+
+impl Wrong {
+    /// The error to return for the URL of this number; the first is 1.
+    pub(crate) fn error(self, number: usize) -> Error {
+        match self {
+            Self::Unsupported(what) => Error::Unsupported(format!("URL {number} has {what}")),
+            Self::Invalid(why) => Error::backend(format!(
+                "URL {number} is not that of a Redis server, as redis://host:6379 is one: {why}"
+            )),
+            Self::Scheme(scheme) => Error::Unsupported(format!(
+                "URL {number} {}: all servers of an instance are of Redis, as redis://host:6379, or \
+                 rediss://host:6379 where the connection is encrypted",
+                match scheme {
+                    Some(scheme) => format!("is a {scheme}:// one"),
+                    None => "begins with something else than redis:// or rediss://".to_owned(),
+                }
+            )),
         }
     }
 }
 
 /// A URL's server and credentials: `redis://user:password@host:port`.
 pub(crate) fn split(url: &str) -> Result<(Server, Option<Credentials>), Wrong> {
-    let url = Url::parse(url.trim()).map_err(|_| Wrong::Invalid("it cannot be read"))?;
-    let tls = match url.scheme() {
+    let url = url.trim();
+    if url.is_empty() {
+        return Err(Wrong::Invalid("it is empty"));
+    }
+    // `localhost:6379` would be one of the scheme `localhost`.
+    let (scheme, _) = url.split_once("://").ok_or(Wrong::Invalid("it has no redis:// in front"))?;
+    let tls = match scheme.to_ascii_lowercase().as_str() {
         "redis" | "valkey" => false,
         "rediss" | "valkeys" => true,
-        _ => return Err(Wrong::Unsupported("only redis:// and rediss:// URLs")),
+        other => return Err(Wrong::Scheme(FOREIGN.into_iter().find(|foreign| *foreign == other))),
     };
+    let url = Url::parse(url).map_err(|_| Wrong::Invalid("it cannot be read"))?;
     let host = match url.host() {
         Some(Host::Domain(name)) if !name.is_empty() => decode(name)?,
         Some(Host::Ipv4(address)) => address.to_string(),
@@ -78,10 +114,10 @@ pub(crate) fn split(url: &str) -> Result<(Server, Option<Credentials>), Wrong> {
         return Err(Wrong::Invalid("after the host there is more than a database's number"));
     }
     if !matches!(url.query(), None | Some("" | "protocol=resp3" | "protocol=3")) {
-        return Err(Wrong::Unsupported("options in a URL"));
+        return Err(Wrong::Unsupported("options behind the host"));
     }
     if url.fragment().is_some() {
-        return Err(Wrong::Unsupported("a fragment in a URL"));
+        return Err(Wrong::Unsupported("a fragment"));
     }
     let user = Some(decode(url.username())?).filter(|user| !user.is_empty());
     let password = url.password().map(decode).transpose()?;
@@ -136,7 +172,7 @@ mod tests {
             "rediss://u:s3cret@h/#insecure",
         ];
         for url in refused {
-            let error = Error::from(split(url).unwrap_err());
+            let error = split(url).unwrap_err().error(1);
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{url}: {error:?}");
         }
     }

@@ -7,6 +7,7 @@ mod denied;
 mod limits;
 mod outages;
 mod ready;
+mod refusals;
 mod restart;
 mod secrets;
 mod several;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         limits::tests(),
         outages::tests(),
         ready::tests(),
+        refusals::tests(),
         restart::tests(),
         secrets::tests(),
         several::tests(),

@@ -5,6 +5,7 @@ mod support;
 
 mod denied;
 mod outages;
+mod refusals;
 mod replica;
 mod restart;
 mod secrets;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         denied::tests(),
         outages::tests(),
         replica::tests(),
+        refusals::tests(),
         restart::tests(),
         secrets::tests(),
         strangers::tests(),
