@@ -20,6 +20,9 @@ impl RedisBackend {
     ///
     /// # Errors
     /// As [`Builder::connect`].
+    ///
+    /// # Panics
+    /// As [`Builder::connect`]: outside a tokio runtime.
     pub async fn connect(urls: impl AsRef<str>) -> Result<Self> {
         Self::builder().servers(urls).connect().await
     }

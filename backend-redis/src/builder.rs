@@ -215,6 +215,9 @@ impl Builder {
     /// them, with its reason. [`Error::Backend`](backend_core::Error::Backend) or
     /// [`Error::Unsupported`](backend_core::Error::Unsupported) for a URL that is none, or another
     /// engine's. None of them quotes credentials.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, or in one whose time or IO is not enabled.
     pub async fn connect(self) -> Result<RedisBackend> {
         if let Some((wrong, number)) = self.wrong {
             return Err(wrong.error(number));
