@@ -1,5 +1,6 @@
 //! What the author of a backend writes: how to make instances, and how to cut one off.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -69,6 +70,44 @@ impl Harness for Box<dyn Harness> {
 }
 
 /// Linked instances, and perhaps a way to cut one off, and to look at what the engine holds.
+///
+/// # Where a server is kept alive
+///
+/// A process that ends when its owner is dropped needs an owner that lives long enough. There are two.
+/// A server for *all* clusters is a field of the harness, which lives as long as the suite runs; each
+/// cluster then has a namespace of its own. A server for *each* cluster goes with it, as a guard:
+///
+/// ```
+/// use std::process::{Child, Command};
+/// use std::sync::Arc;
+/// use backend_core::Backend;
+/// use backend_testkit::{BoxError, Cluster};
+///
+/// /// A server that ends when this is dropped.
+/// struct Server(Child);
+///
+/// impl Drop for Server {
+///     fn drop(&mut self) {
+///         let _ = self.0.kill();
+///         let _ = self.0.wait();
+///     }
+/// }
+///
+/// async fn cluster(instances: usize) -> Result<Cluster, BoxError> {
+///     let server = Server(Command::new("my-engine").arg("--port=0").spawn()?);
+///     let mut backends = Vec::new();
+///     for _ in 0..instances {
+///         backends.push(connect(&server).await?);
+///     }
+///     Ok(Cluster::new(backends).with_guard(server))
+/// }
+/// # async fn connect(_: &Server) -> Result<Arc<dyn Backend>, BoxError> {
+/// #     Err("an example".into())
+/// # }
+/// ```
+///
+/// Bound to a variable of `cluster` and to nothing else, the server would end when `cluster` returns,
+/// and every check would find an outage.
 pub struct Cluster {
     pub(crate) instances: Vec<Arc<dyn Backend>>,
     pub(crate) means: Means,
@@ -79,6 +118,8 @@ pub struct Cluster {
 pub(crate) struct Means {
     pub(crate) faults: Option<Arc<dyn Faults>>,
     pub(crate) probe: Option<Arc<dyn Probe>>,
+    /// Held only to be dropped.
+    guards: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Cluster {
@@ -104,6 +145,15 @@ impl Cluster {
     #[must_use]
     pub fn with_probe(mut self, probe: impl Probe + 'static) -> Self {
         self.means.probe = Some(Arc::new(probe));
+        self
+    }
+
+    /// The same cluster, which keeps this, and drops it after the last of its instances: whatever they
+    /// need, such as the [process of a server](Self#where-a-server-is-kept-alive). It may be given
+    /// several.
+    #[must_use]
+    pub fn with_guard(mut self, guard: impl Any + Send + Sync) -> Self {
+        self.means.guards.push(Arc::new(guard));
         self
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Instance {
     name: Arc<str>,
     index: usize,
     backend: Arc<dyn Backend>,
+    /// Dropped after the backend, which needs what is in it.
     means: Means,
     bench: Bench,
 }
