@@ -44,7 +44,8 @@ enum Chore {
     /// Run every check of the repository and print a summary.
     ///
     /// Says first what is missing on this machine, and installs it on Debian and Ubuntu. A failed
-    /// step does not stop the others. The last line is always `N passed, N failed, N skipped`.
+    /// step does not stop the others. The last line is always `N passed, N failed, N skipped`:
+    /// of tests, and of steps that have none, such as the formatting.
     Test(test::Options),
 
     /// Run the benches, and put their figures into docs/performance.md.

@@ -66,7 +66,8 @@ struct Totals {
 }
 
 impl Totals {
-    /// Counts tests; a step that failed without a failed test counts as one.
+    /// Counts tests; a step that has none counts as one, and so does one that failed without a failed
+    /// test.
     fn of(reports: &[StepReport]) -> Self {
         let mut totals = Self::default();
         for report in reports {
@@ -77,7 +78,7 @@ impl Totals {
                 failed = tests.failed;
             }
             match report.outcome {
-                Outcome::Passed => {}
+                Outcome::Passed => totals.passed += u64::from(report.tests.is_none()),
                 Outcome::Failed(_) => failed = failed.max(1),
                 Outcome::Skipped(_) => totals.skipped += 1,
             }
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_counts_tests_over_all_steps() {
+    fn the_last_line_counts_tests_and_steps_without_any() {
         let reports = [
             ran("format", Ok(()), Tally::default()),
             ran("test", Ok(()), tests(40, 0, 3)),
@@ -210,8 +211,18 @@ mod tests {
         ];
         let (passed, text) = print(&reports);
         assert!(passed);
-        assert!(text.ends_with("\n47 passed, 0 failed, 3 skipped\n"), "{text}");
+        assert!(text.ends_with("\n48 passed, 0 failed, 3 skipped\n"), "{text}");
         assert!(!text.contains("--only"), "{text}");
+    }
+
+    #[test]
+    fn a_step_without_tests_is_not_nothing() {
+        let (passed, text) = print(&[ran("format", Ok(()), Tally::default())]);
+        assert!(passed);
+        assert!(text.ends_with("\n1 passed, 0 failed, 0 skipped\n"), "{text}");
+        let (passed, text) = print(&[ran("format", Err("exit status: 1"), Tally::default())]);
+        assert!(!passed);
+        assert!(text.ends_with("\n0 passed, 1 failed, 0 skipped\n"), "{text}");
     }
 
     #[test]
