@@ -51,7 +51,7 @@ impl BusUrl {
         match self.0.trim().split_once(':')? {
             ("memory", "") => Some(Kind::Memory),
             ("nats" | "tls", _) => Some(Kind::Nats),
-            ("redis" | "rediss", _) => Some(Kind::Redis),
+            ("redis" | "rediss" | "valkey" | "valkeys", _) => Some(Kind::Redis),
             _ => None,
         }
     }
@@ -179,6 +179,7 @@ mod tests {
             ("tls://h", Some(Kind::Nats)),
             ("redis://h/0,redis://i", Some(Kind::Redis)),
             ("rediss://h", Some(Kind::Redis)),
+            ("valkey://h,valkeys://i", Some(Kind::Redis)),
             ("memory://x", None),
             ("memory", None),
             ("http://h", None),
