@@ -221,10 +221,15 @@ fn announce(out: &mut impl Write, peers: &[Peer], over_an_engine: bool) -> io::R
     }
     writeln!(
         out,
-        "\nOpen each in a browser window of its own and talk, or read along in a shell:"
+        "\nOpen each in a browser window of its own and talk, or read along and write in a shell:"
     )?;
-    if let Some(Peer { url, .. }) = peers.first() {
-        writeln!(out, "  curl -N {url}/rooms/lobby/events")?;
+    if let (Some(here), Some(there)) = (peers.first(), peers.last()) {
+        writeln!(out, "  curl -N {}/rooms/lobby/events", here.url)?;
+        writeln!(
+            out,
+            "  curl -d 'hello from a shell' '{}/rooms/lobby/messages?name=Ada'",
+            there.url
+        )?;
     }
     if over_an_engine {
         writeln!(

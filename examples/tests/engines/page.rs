@@ -25,6 +25,10 @@ pub(crate) fn all() -> Vec<Trial> {
         it_shows_the_chat_s_log_filter();
         Ok(())
     }));
+    tests.push(Trial::test("page::it_shows_the_chat_s_commands", || {
+        it_shows_the_chat_s_commands();
+        Ok(())
+    }));
     tests.push(crate::over(Kind::Nats, "the_page_s_settings_run", nats_runs));
     tests.push(crate::over(Kind::Redis, "the_page_s_settings_run", redis_runs));
     tests
@@ -180,6 +184,16 @@ fn it_shows_the_chat_s_log_filter() {
     let (_, filter) = source.split_once("const TOLD: &str = \"").expect("there is a filter");
     let filter = filter.split('"').next().expect("what comes before an end");
     assert!(page().contains(&format!("\n```text\n{filter}\n```\n")), "{filter}");
+}
+
+fn it_shows_the_chat_s_commands() {
+    let page = page();
+    let source = include_str!("../../src/chat/main.rs");
+    let shown: Vec<_> = page.lines().filter(|line| line.starts_with("curl ")).collect();
+    assert_eq!(shown.len(), 4);
+    for line in shown {
+        assert!(source.contains(&format!("//! {line}\n")), "{line}");
+    }
 }
 
 /// The page quotes settings, and no others than those that are tried out, here, in `compose` and in
