@@ -25,6 +25,10 @@ pub(crate) fn all() -> Vec<Trial> {
         it_shows_the_chat_s_log_filter();
         Ok(())
     }));
+    tests.push(Trial::test("page::it_shows_how_the_chat_chooses_its_backend", || {
+        it_shows_how_the_chat_chooses_its_backend();
+        Ok(())
+    }));
     tests.push(Trial::test("page::it_shows_the_chat_s_commands", || {
         it_shows_the_chat_s_commands();
         Ok(())
@@ -184,6 +188,19 @@ fn it_shows_the_chat_s_log_filter() {
     let (_, filter) = source.split_once("const TOLD: &str = \"").expect("there is a filter");
     let filter = filter.split('"').next().expect("what comes before an end");
     assert!(page().contains(&format!("\n```text\n{filter}\n```\n")), "{filter}");
+}
+
+fn it_shows_how_the_chat_chooses_its_backend() {
+    let source = include_str!("../../src/chat/bus.rs");
+    let page = page();
+    let pieces = page.split("\n<!-- bus.rs -->\n```rust,ignore\n").skip(1);
+    let pieces: Vec<_> = pieces.filter_map(|piece| piece.split("```").next()).collect();
+    assert_eq!(pieces.len(), 2);
+    for piece in pieces {
+        // In the file it is part of a function.
+        let piece: String = piece.lines().map(|line| format!("    {line}\n")).collect();
+        assert!(source.contains(&piece), "not in bus.rs:\n{piece}");
+    }
 }
 
 fn it_shows_the_chat_s_commands() {
