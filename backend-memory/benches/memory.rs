@@ -8,7 +8,7 @@ use std::env;
 
 use backend_core::{Backend, MessageEnvelope, Subscription};
 use backend_memory::MemoryBackend;
-use bench_harness::{Report, Samples};
+use bench_harness::{Plot, Report, Samples};
 use futures_util::FutureExt;
 
 #[global_allocator]
@@ -24,11 +24,17 @@ fn main() -> std::io::Result<()> {
     }
     let _counting = dhat::Profiler::builder().testing().build();
     let mut report = Report::new("heap", "What it takes of the heap");
+    let mut by_topics = Vec::new();
     for (topics, most) in [(1_000, None), (10_000, None), (100_000, None), (1_000_000, Some(500.0))]
     {
+        let bytes = idle_topics(topics);
         let what = format!("an idle topic with one subscription, of {topics}");
-        figure(&mut report, &what, idle_topics(topics), most);
+        figure(&mut report, &what, bytes, most);
+        by_topics.push((topics as f64, bytes));
     }
+    Plot::new("heap-by-topics", "idle topics with a subscription each", "bytes for each topic")
+        .with_line("backend-memory", by_topics)
+        .write()?;
     for readers in [1_000, 100_000] {
         let what = format!("a subscription, of {readers} to one topic, each on its own instance");
         figure(&mut report, &what, subscriptions(readers), None);

@@ -15,8 +15,10 @@
 //! assert!(report.to_markdown().contains("| adding up to 100 |"));
 //! ```
 
+mod plot;
 mod report;
 mod samples;
 
+pub use plot::Plot;
 pub use report::{Better, Entry, Report};
 pub use samples::Samples;

@@ -17,6 +17,9 @@ use crate::{page, report, run, target};
 /// The page that the figures are in.
 const PAGE: &str = "docs/performance.md";
 
+/// Where its pictures are.
+const IMAGES: &str = "docs/images";
+
 /// Rounds that count with `--quick`. The benches know how many do otherwise.
 const QUICK: &str = "3";
 
@@ -48,6 +51,8 @@ struct Bench {
     program: Option<&'static str>,
     /// Crates that the figures depend on as well.
     crates: &'static [&'static str],
+    /// Pictures that it leaves beside its report, by their names, and what they show.
+    plots: &'static [(&'static str, &'static str)],
 }
 
 /// Every bench.
@@ -58,6 +63,10 @@ const BENCHES: &[Bench] = &[
         target: "compare",
         program: None,
         crates: &["tokio", "async-broadcast", "flume"],
+        plots: &[
+            ("delivery-by-readers", "Nanoseconds for each delivery, by the number of readers"),
+            ("delivery-by-topics", "Nanoseconds for each delivery, by the number of topics"),
+        ],
     },
     Bench {
         name: "heap",
@@ -65,6 +74,7 @@ const BENCHES: &[Bench] = &[
         target: "memory",
         program: None,
         crates: &["dhat"],
+        plots: &[("heap-by-topics", "Bytes of the heap for each topic, by the number of topics")],
     },
     Bench {
         name: "nats",
@@ -72,6 +82,7 @@ const BENCHES: &[Bench] = &[
         target: "compare",
         program: Some("nats-server"),
         crates: &["async-nats", "tokio"],
+        plots: &[],
     },
     Bench {
         name: "redis",
@@ -79,6 +90,7 @@ const BENCHES: &[Bench] = &[
         target: "compare",
         program: Some("redis-server"),
         crates: &["redis", "tokio"],
+        plots: &[],
     },
 ];
 
@@ -131,6 +143,10 @@ pub(crate) fn bench(options: &Options, folder: &Path, out: &mut impl Write) -> i
         match ended.and_then(|()| fs::read_to_string(&table).map_err(|error| error.to_string())) {
             Ok(table) => {
                 writeln!(out, "{}: done after {}", bench.name, report::shown(start.elapsed()))?;
+                for (name, _) in bench.plots {
+                    let picture = format!("{name}.svg");
+                    fs::copy(reports.join(&picture), folder.join(IMAGES).join(&picture))?;
+                }
                 // At once: the next one may be given up by whoever waits.
                 let file = folder.join(PAGE);
                 let section = section(bench, options, &machine, &table, folder);
@@ -163,8 +179,10 @@ fn section(
     let with: Vec<_> = iter::once(machine.rustc.clone()).chain(server).chain(crates).collect();
     let quick = if options.quick { " --quick" } else { "" };
     let rough = if options.quick { " Few rounds: rough figures." } else { "" };
+    let picture = |(name, what): &(&str, &str)| format!("\n\n![{what}](images/{name}.svg)");
+    let pictures: String = bench.plots.iter().map(picture).collect();
     format!(
-        "{}\n\nOn {}, by `cargo xtask bench{quick} --only {}`.{rough}\n{machine}.\n{}.\n",
+        "{}{pictures}\n\nOn {}, by `cargo xtask bench{quick} --only {}`.{rough}\n{machine}.\n{}.\n",
         table.trim_end(),
         machine.date,
         bench.name,

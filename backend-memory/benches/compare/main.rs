@@ -10,6 +10,7 @@
 
 mod drained;
 mod floor;
+mod growth;
 mod many_topics;
 mod parked;
 mod peers;
@@ -38,13 +39,14 @@ fn main() -> std::io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let mut report = Report::new("memory", "Against others, within one process");
-    let parts: [(&str, Part); 6] = [
+    let parts: [(&str, Part); 7] = [
         ("drained", drained::run),
         ("floor", floor::run),
         ("parked", parked::run),
         ("publishers", many_topics::run),
         ("ping-pong", ping_pong::run),
         ("publishing", publishing::run),
+        ("growth", growth::run),
     ];
     for (name, part) in parts {
         if is_wanted(name) {

@@ -40,13 +40,18 @@ pub(crate) trait Reader: Send + 'static {
 #[derive(Clone)]
 pub(crate) struct Ours(Arc<MemoryBackend>);
 
-/// A subscription, and the instance that it is of.
-pub(crate) struct OurReader(Subscription, #[allow(dead_code)] MemoryBackend);
+/// A subscription, and the instance that it is of, if that is nobody else's.
+pub(crate) struct OurReader(Subscription, #[allow(dead_code)] Option<MemoryBackend>);
 
 impl OurReader {
     pub(crate) fn new(instance: MemoryBackend, topic: &str) -> Self {
+        let Self(subscription, _) = Self::of(&instance, topic);
+        Self(subscription, Some(instance))
+    }
+
+    pub(crate) fn of(instance: &MemoryBackend, topic: &str) -> Self {
         let subscribed = instance.subscribe(topic).now_or_never();
-        Self(subscribed.expect("nothing waits").expect("it is open"), instance)
+        Self(subscribed.expect("nothing waits").expect("it is open"), None)
     }
 }
 
