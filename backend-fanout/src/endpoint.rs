@@ -173,8 +173,9 @@ impl Endpoint {
                 None => return Ok(()),
             }
         };
-        wakers.wake();
+        // First of all: a waker may panic.
         self.local.released(topic);
+        wakers.wake();
         Ok(())
     }
 

@@ -1,7 +1,10 @@
 //! An endpoint tells when its last subscription to a topic has gone.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 
 use backend_core::MessageEnvelope;
 use backend_fanout::{Bus, Endpoint};
@@ -86,4 +89,25 @@ fn who_is_told_may_use_the_endpoint() {
     drop(endpoint.subscribe("t").unwrap());
     let _kept = endpoint.subscribe("u").unwrap();
     endpoint.unsubscribe("u").unwrap();
+}
+
+struct Panicking;
+
+impl Wake for Panicking {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker that panics");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_topic() {
+    let bus = Bus::new();
+    let (users, released) = users(&bus);
+    let mut reader = users.subscribe("t").unwrap();
+    let waker = Waker::from(Arc::new(Panicking));
+    let polled = pin!(reader.recv()).poll(&mut Context::from_waker(&waker));
+    assert_eq!(polled, Poll::Pending);
+    let unsubscribe = AssertUnwindSafe(|| users.unsubscribe("t"));
+    assert!(catch_unwind(unsubscribe).is_err(), "the panic is not hidden");
+    assert_eq!(all(&released), ["t"]);
 }
