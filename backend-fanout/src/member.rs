@@ -169,8 +169,8 @@ impl Member {
         envelope: &MessageEnvelope,
         expires: Option<Instant>,
     ) {
-        let accepted = matches!(self.standing, Standing::Ended { at, .. } if position < at);
-        if accepted {
+        let Standing::Ended { at, .. } = self.standing else { return };
+        if (self.since..at).contains(&position) {
             self.seldom().kept.push_back(Kept { position, envelope: envelope.clone(), expires });
         }
     }

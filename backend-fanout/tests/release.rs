@@ -136,6 +136,23 @@ fn ended_subscriptions_keep_their_backlog_until_it_is_drained_or_dropped() {
 }
 
 #[test]
+fn an_ended_subscription_keeps_nothing_from_before_its_time() {
+    let bus = Bus::with_capacity(50);
+    let (here, there, late) = (bus.attach(), bus.attach(), bus.attach());
+    let payloads = Payloads::default();
+    let _stalled = there.subscribe("t").unwrap();
+    for _ in 0..50 {
+        here.publish(payloads.envelope()).unwrap();
+    }
+    let _ended = late.subscribe("t").unwrap();
+    late.unsubscribe("t").unwrap();
+    for _ in 0..50 {
+        here.publish(payloads.envelope()).unwrap();
+    }
+    assert_eq!(payloads.alive(), 50, "the stalled one may have these, and nobody the others");
+}
+
+#[test]
 fn a_suspended_endpoint_accumulates_nothing() {
     let (here, there) = two(100);
     let payloads = Payloads::default();
