@@ -19,6 +19,9 @@ use crate::members::Members;
 use crate::ring::{Purpose, Released, Ring, Slot};
 use crate::wakers::Wakers;
 
+/// However few wait, there is room for so many.
+const ROOM_KEPT: usize = 64;
+
 pub(crate) struct State {
     pub(crate) ring: Ring,
     pub(crate) members: Members,
@@ -207,6 +210,7 @@ impl State {
         match self.parked(seat) {
             Some(replaced) => Some(mem::replace(replaced, parked)),
             None => {
+                self.give_back_room();
                 seat.parked_at = self.parked.insert(parked);
                 None
             }
@@ -216,7 +220,23 @@ impl State {
     /// Takes out the waker that a subscription waits with.
     pub(crate) fn take_parked(&mut self, seat: &Seat) -> Option<Parked> {
         let is_parked = self.parked(seat).is_some();
-        is_parked.then(|| self.parked.remove(seat.parked_at))
+        let parked = is_parked.then(|| self.parked.remove(seat.parked_at));
+        self.give_back_room();
+        parked
+    }
+
+    /// After a crowd has gone, as far as nobody waits behind it. Not after it was woken: it comes
+    /// back.
+    #[inline]
+    fn give_back_room(&mut self) {
+        let room = self.parked.capacity();
+        let is_crowd = |count| count >= room / 8;
+        if room > ROOM_KEPT
+            && !is_crowd(self.parked.len())
+            && !is_crowd(self.members.live() as usize)
+        {
+            self.parked.shrink_to_fit();
+        }
     }
 
     /// Takes out the wakers of those that wait, and are of these members.
@@ -228,5 +248,36 @@ impl State {
         let theirs = |(at, parked): (usize, &Parked)| of(members, parked.member).then_some(at);
         let theirs: Vec<_> = parked.iter().filter_map(theirs).collect();
         theirs.into_iter().map(|at| parked.remove(at).waker).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_that_waited_leaves_no_room_behind() {
+        let mut state = State::new(1);
+        let mut seats: Vec<_> = (0..10_000).map(|_| state.join(0)).collect();
+        for seat in &mut seats {
+            assert!(state.park(seat, Waker::noop().clone()).is_none());
+        }
+        let mut stays = seats.swap_remove(0);
+        let mut leave = |state: &mut State, seat: Seat| {
+            assert!(state.take_parked(&seat).is_some());
+            state.members.leave(seat.cursor.member);
+        };
+        let mut last = seats.pop().expect("it has just been there");
+        seats.into_iter().for_each(|seat| leave(&mut state, seat));
+        assert!(state.parked(&stays).is_some() && state.parked(&last).is_some());
+
+        // Its place is the last: as long as it waits, there must be room up to that.
+        assert_eq!(state.take_wakers(|_, _| true).count(), 2);
+        for seat in [&mut stays, &mut last] {
+            assert!(state.park(seat, Waker::noop().clone()).is_none());
+        }
+        assert!(state.parked.capacity() <= ROOM_KEPT, "{}", state.parked.capacity());
+        leave(&mut state, last);
+        assert!(state.parked(&stays).is_some());
     }
 }

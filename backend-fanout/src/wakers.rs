@@ -37,3 +37,10 @@ impl FromIterator<Waker> for Wakers {
         Self { first: wakers.next(), others: wakers.collect() }
     }
 }
+
+#[cfg(test)]
+impl Wakers {
+    pub(crate) fn count(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.len()
+    }
+}
