@@ -5,11 +5,14 @@
 //! Loom reports a lost wake-up as a deadlock: a reader that nobody wakes blocks for ever.
 #![cfg(backend_loom)]
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 use backend_core::{Event, Gap, MessageEnvelope, Subscription, TryRecvError};
 use backend_fanout::{Bus, Endpoint};
 use loom::future::block_on;
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
 fn model(test: impl Fn() + Send + Sync + 'static) {
@@ -274,6 +277,135 @@ fn a_dropped_recv_gives_its_place_to_the_next() {
             .await
         });
         let event = if peeked.is_some() { peeked } else { block_on(reader.recv()) };
+        assert_eq!(data(event).as_deref(), Some("1"));
+        publisher.join().unwrap();
+    });
+}
+
+/// A task that has asked, and is never run again.
+struct Gone;
+
+impl Wake for Gone {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Polls for a task that then gives the subscription away.
+fn poll_and_go(reader: &mut Subscription) -> Option<Event> {
+    match pin!(reader.recv()).poll(&mut Context::from_waker(&Waker::from(Arc::new(Gone)))) {
+        Poll::Ready(event) => event,
+        Poll::Pending => None,
+    }
+}
+
+/// What a reader finds that looks without waiting, and had read all there was, while somebody does
+/// something that it has to learn of.
+fn look_during(act: impl Fn(&Endpoint, &Endpoint) + Clone + Send + Sync + 'static) {
+    model(move || {
+        let (here, there) = endpoints();
+        let mut reader = there.subscribe("t").unwrap();
+        assert_eq!(reader.try_recv(), Err(TryRecvError::Empty));
+        let done = Arc::new(AtomicBool::new(false));
+        let actor = {
+            let (act, done) = (act.clone(), Arc::clone(&done));
+            thread::spawn(move || {
+                act(&here, &there);
+                done.store(true, Ordering::Release);
+                // Neither closes here.
+                (here, there)
+            })
+        };
+        let was_done = done.load(Ordering::Acquire);
+        let mut looked = reader.try_recv();
+        assert!(!was_done || looked != Err(TryRecvError::Empty), "it had been done by then");
+        let _endpoints = actor.join().unwrap();
+        if looked == Err(TryRecvError::Empty) {
+            looked = reader.try_recv();
+        }
+        assert_ne!(looked, Err(TryRecvError::Empty));
+    });
+}
+
+#[test]
+fn a_look_races_a_publish() {
+    look_during(|here, _| here.publish(envelope("1")).unwrap());
+}
+
+#[test]
+fn a_look_races_several_at_once() {
+    look_during(|here, _| {
+        here.publish_all("t", &mut vec![envelope("1"), envelope("2"), envelope("3")]).unwrap();
+    });
+}
+
+#[test]
+fn a_look_races_a_gap() {
+    look_during(|_, there| there.gap("t", Gap::lagged(1)));
+}
+
+#[test]
+fn a_look_races_an_outage() {
+    look_during(|_, there| {
+        there.suspend();
+        there.resume();
+    });
+}
+
+#[test]
+fn a_look_races_an_unsubscribe() {
+    look_during(|_, there| there.unsubscribe("t").unwrap());
+}
+
+#[test]
+fn a_look_races_a_close() {
+    look_during(|_, there| there.close());
+}
+
+#[test]
+fn a_waker_is_replaced_by_another_task_while_a_publish_races() {
+    model(|| {
+        let (here, there) = endpoints();
+        let mut reader = there.subscribe("t").unwrap();
+        assert_eq!(poll_and_go(&mut reader), None);
+        let publisher = thread::spawn(move || here.publish(envelope("1")).unwrap());
+        assert_eq!(data(block_on(reader.recv())).as_deref(), Some("1"));
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn a_waker_is_parked_where_another_reader_was() {
+    model(|| {
+        let (here, there) = endpoints();
+        let mut one = there.subscribe("t").unwrap();
+        let mut two = there.subscribe("t").unwrap();
+        assert_eq!((poll_and_go(&mut one), poll_and_go(&mut two)), (None, None));
+        let publisher = thread::spawn(move || {
+            here.publish(envelope("1")).unwrap();
+            here.publish(envelope("2")).unwrap();
+        });
+        // In the other order, so that each may get the place of the other.
+        for wanted in ["1", "2"] {
+            assert_eq!(data(block_on(two.recv())).as_deref(), Some(wanted));
+            assert_eq!(data(block_on(one.recv())).as_deref(), Some(wanted));
+        }
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn a_look_of_a_task_that_waits_keeps_its_waker() {
+    model(|| {
+        let (here, there) = endpoints();
+        let mut reader = there.subscribe("t").unwrap();
+        let publisher = thread::spawn(move || here.publish(envelope("1")).unwrap());
+        let event = block_on(std::future::poll_fn(|cx| {
+            let polled = pin!(reader.recv()).poll(cx);
+            if polled.is_ready() {
+                return polled;
+            }
+            // Nothing yet: then it is woken, unless this finds it.
+            reader.try_recv().map_or(Poll::Pending, |event| Poll::Ready(Some(event)))
+        }));
         assert_eq!(data(event).as_deref(), Some("1"));
         publisher.join().unwrap();
     });
