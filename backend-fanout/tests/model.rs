@@ -2,15 +2,22 @@
 //!
 //! The model keeps, for each subscription, the envelopes that it has to be handed or told to have
 //! missed, with the gaps in their places. Every event is checked against the front of that list,
-//! and in the end all of it must be accounted for.
+//! and in the end all of it must be accounted for. Whoever waits must be woken as soon as there is
+//! something for it.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use backend_core::{Event, Gap, GapCause, MessageEnvelope, Subscription, TryRecvError};
 use backend_fanout::{Bus, Endpoint};
 use proptest::prelude::*;
 
-const ENDPOINTS: usize = 3;
+/// More than a topic looks through, to find one of them.
+const ENDPOINTS: usize = 6;
 const TOPICS: [&str; 2] = ["a", "b"];
 
 #[derive(Clone, Debug)]
@@ -68,9 +75,39 @@ struct Reader {
     due: VecDeque<Due>,
     /// If it has ended: how many envelopes of its topic had gone into the ring by then.
     ended: Option<usize>,
+    /// The task that waits for it, and was the last to ask.
+    waits: Option<Arc<Task>>,
+}
+
+#[derive(Default)]
+struct Task {
+    woken: AtomicBool,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, SeqCst);
+    }
 }
 
 impl Reader {
+    /// Waits with a task, each time another one.
+    fn wait(&mut self) {
+        let task = Arc::new(Task::default());
+        let waker = Waker::from(Arc::clone(&task));
+        let polled = pin!(self.subscription.recv()).poll(&mut Context::from_waker(&waker));
+        assert_eq!(polled, Poll::Pending, "nothing was there a moment ago");
+        self.waits = Some(task);
+    }
+
+    fn check_woken(&mut self) {
+        let has_any =
+            self.ended.is_some() || self.due.iter().any(|due| *due != Due::ToldWithTheLast);
+        if has_any && let Some(task) = self.waits.take() {
+            assert!(task.woken.load(SeqCst), "nobody woke who waits for {:?}", self.due);
+        }
+    }
+
     fn end(&mut self, stored: &HashMap<usize, usize>) {
         self.ended = Some(stored.get(&self.topic).copied().unwrap_or(0));
     }
@@ -120,7 +157,9 @@ impl World {
                 assert_eq!(result.is_ok(), self.is_up(endpoint));
                 if let Ok(subscription) = result {
                     let due = VecDeque::new();
-                    self.readers.push(Reader { subscription, endpoint, topic, due, ended: None });
+                    let (ended, waits) = (None, None);
+                    let reader = Reader { subscription, endpoint, topic, due, ended, waits };
+                    self.readers.push(reader);
                 }
             }
             Step::Receive { reader, times } => {
@@ -177,6 +216,7 @@ impl World {
                 }
             }
         }
+        self.readers.iter_mut().for_each(Reader::check_woken);
         self.check_counts();
     }
 
@@ -188,7 +228,11 @@ impl World {
 
     fn publish(&mut self, endpoint: usize, topic: usize) {
         let number = self.published;
-        let envelope = MessageEnvelope::new(TOPICS[topic], number.to_string());
+        let mut envelope = MessageEnvelope::new(TOPICS[topic], number.to_string());
+        // Those with a ttl take another way to their readers, and keep their place.
+        if number % 3 == 0 {
+            envelope = envelope.with_ttl(Duration::from_secs(3_600));
+        }
         let result = self.endpoints[endpoint].publish(envelope);
         assert_eq!(result.is_ok(), self.is_up(endpoint));
         if result.is_err() {
@@ -234,6 +278,7 @@ impl World {
             Err(TryRecvError::Empty) => {
                 assert!(reader.ended.is_none(), "an ended subscription that is not Closed");
                 assert!(reader.due.is_empty(), "never handed out: {:?}", reader.due);
+                reader.wait();
             }
             Err(TryRecvError::Closed) => {
                 assert!(reader.ended.is_some(), "closed without being ended");
