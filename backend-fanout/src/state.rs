@@ -263,7 +263,7 @@ mod tests {
             assert!(state.park(seat, Waker::noop().clone()).is_none());
         }
         let mut stays = seats.swap_remove(0);
-        let mut leave = |state: &mut State, seat: Seat| {
+        let leave = |state: &mut State, seat: Seat| {
             assert!(state.take_parked(&seat).is_some());
             state.members.leave(seat.cursor.member);
         };
