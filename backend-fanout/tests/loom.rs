@@ -297,32 +297,36 @@ fn poll_and_go(reader: &mut Subscription) -> Option<Event> {
     }
 }
 
-/// What a reader finds that looks without waiting, and had read all there was, while somebody does
-/// something that it has to learn of.
+/// What a reader finds that looks without waiting, while somebody does something that it has to
+/// learn of. If it had read all there was, it looks without the lock.
 fn look_during(act: impl Fn(&Endpoint, &Endpoint) + Clone + Send + Sync + 'static) {
-    model(move || {
-        let (here, there) = endpoints();
-        let mut reader = there.subscribe("t").unwrap();
-        assert_eq!(reader.try_recv(), Err(TryRecvError::Empty));
-        let done = Arc::new(AtomicBool::new(false));
-        let actor = {
-            let (act, done) = (act.clone(), Arc::clone(&done));
-            thread::spawn(move || {
-                act(&here, &there);
-                done.store(true, Ordering::Release);
-                // Neither closes here.
-                (here, there)
-            })
-        };
-        let was_done = done.load(Ordering::Acquire);
-        let mut looked = reader.try_recv();
-        assert!(!was_done || looked != Err(TryRecvError::Empty), "it had been done by then");
-        let _endpoints = actor.join().unwrap();
-        if looked == Err(TryRecvError::Empty) {
-            looked = reader.try_recv();
-        }
-        assert_ne!(looked, Err(TryRecvError::Empty));
-    });
+    for has_looked in [false, true] {
+        let act = act.clone();
+        model(move || {
+            let (here, there) = endpoints();
+            let mut reader = there.subscribe("t").unwrap();
+            if has_looked {
+                assert_eq!(reader.try_recv(), Err(TryRecvError::Empty));
+            }
+            let done = Arc::new(AtomicBool::new(false));
+            let actor = {
+                let (act, done) = (act.clone(), Arc::clone(&done));
+                thread::spawn(move || {
+                    act(&here, &there);
+                    done.store(true, Ordering::Release);
+                    // Their drop would close them.
+                    (here, there)
+                })
+            };
+            let was_done = done.load(Ordering::Acquire);
+            let looked = reader.try_recv();
+            assert!(!was_done || looked != Err(TryRecvError::Empty), "it had been done by then");
+            let _endpoints = actor.join().unwrap();
+            if looked == Err(TryRecvError::Empty) {
+                assert_ne!(reader.try_recv(), Err(TryRecvError::Empty), "it has been done by now");
+            }
+        });
+    }
 }
 
 #[test]
@@ -379,16 +383,16 @@ fn a_waker_is_parked_where_another_reader_was() {
         let mut one = there.subscribe("t").unwrap();
         let mut two = there.subscribe("t").unwrap();
         assert_eq!((poll_and_go(&mut one), poll_and_go(&mut two)), (None, None));
-        let publisher = thread::spawn(move || {
-            here.publish(envelope("1")).unwrap();
-            here.publish(envelope("2")).unwrap();
+        here.publish(envelope("1")).unwrap();
+        let other = thread::spawn(move || {
+            assert_eq!(data(block_on(one.recv())).as_deref(), Some("1"));
+            assert_eq!(data(block_on(one.recv())).as_deref(), Some("2"));
         });
-        // In the other order, so that each may get the place of the other.
-        for wanted in ["1", "2"] {
-            assert_eq!(data(block_on(two.recv())).as_deref(), Some(wanted));
-            assert_eq!(data(block_on(one.recv())).as_deref(), Some(wanted));
-        }
+        let publisher = thread::spawn(move || here.publish(envelope("2")).unwrap());
+        assert_eq!(data(block_on(two.recv())).as_deref(), Some("1"));
+        assert_eq!(data(block_on(two.recv())).as_deref(), Some("2"));
         publisher.join().unwrap();
+        other.join().unwrap();
     });
 }
 
