@@ -46,8 +46,9 @@ use crate::{Event, MessageEnvelope};
 pub trait Source: Send {
     /// The next event, and in `behind` messages that come right behind it.
     ///
-    /// `behind` is empty. It is not called again before all of them have been handed out. For the
-    /// rest it is as [`Stream::poll_next`], with what is said at
+    /// `behind` is empty, and stays so where there is no event: nothing comes behind the end, and
+    /// whoever waits would not learn of it. It is not called again before all of them have been
+    /// handed out. For the rest it is as [`Stream::poll_next`], with what is said at
     /// [`Subscription::new`](crate::Subscription::new): the end is `None`.
     fn poll_events(
         self: Pin<&mut Self>,

@@ -160,6 +160,10 @@ impl Subscription {
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
         let next = source.as_mut().poll_events(cx, &mut self.ready);
+        debug_assert!(
+            self.ready.is_empty() || matches!(next, Poll::Ready(Some(_))),
+            "messages behind no event"
+        );
         if let Poll::Ready(None) = next {
             self.source = None;
         }
