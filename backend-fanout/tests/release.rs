@@ -338,3 +338,20 @@ fn a_payload_that_panics_leaves_the_books_in_order() {
     let stats = there.stats();
     assert_eq!((here.bus().topics(), stats.topics, stats.subscriptions), (0, 0, 0));
 }
+
+#[test]
+fn a_payload_that_panics_in_the_hands_of_a_subscription_keeps_nothing_else() {
+    let (here, there) = two(4);
+    let payloads = Payloads::default();
+    let mut reader = there.subscribe("t").unwrap();
+    here.publish(MessageEnvelope::new("t", "first")).unwrap();
+    here.publish(MessageEnvelope::new("t", Bytes::from_owner(Explosive))).unwrap();
+    here.publish(payloads.envelope()).unwrap();
+    assert!(reader.try_recv().is_ok());
+    here.publish(payloads.envelope()).unwrap();
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(reader)));
+    assert!(dropped.is_err());
+    let stats = there.stats();
+    assert_eq!((here.bus().topics(), stats.topics, stats.subscriptions), (0, 0, 0));
+    assert_eq!(payloads.alive(), 0);
+}
