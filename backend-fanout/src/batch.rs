@@ -41,7 +41,14 @@ impl Noted {
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Item> {
-        self.0.as_mut()?.pop_front()
+        let items = self.0.as_mut()?;
+        let item = items.pop_front();
+        // Where messages have a ttl there will be more of them. A gap is rare, and an outage would
+        // leave this behind in every subscription.
+        if items.is_empty() && !matches!(item, Some(Item::Message(_, Some(_)))) {
+            self.0 = None;
+        }
+        item
     }
 
     fn messages(&self) -> usize {
@@ -83,5 +90,26 @@ impl Batch<'_> {
             }
             _ => items.push_back(Item::Gap(gap)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_that_was_handed_out_leaves_no_room_behind() {
+        let (mut plain, mut noted) = (Vec::new(), Noted::default());
+        let envelope = || MessageEnvelope::new("t", "x");
+        let mut batch = Batch { plain: &mut plain, noted: &mut noted };
+        batch.push_message(envelope(), None);
+        batch.push_gap(Gap::reconnected());
+        batch.push_message(envelope(), Some(Instant::now()));
+        batch.push_message(envelope(), None);
+        assert_eq!(batch.messages(), 3);
+        assert!(matches!(noted.pop(), Some(Item::Gap(_))));
+        assert!(matches!(noted.pop(), Some(Item::Message(_, Some(_)))));
+        assert!(matches!(noted.pop(), Some(Item::Message(_, None))));
+        assert!(noted.0.is_none() && noted.pop().is_none());
     }
 }
