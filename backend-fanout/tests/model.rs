@@ -113,6 +113,12 @@ impl Reader {
     }
 }
 
+/// Those with a ttl take another way to their readers, and keep their place.
+fn envelope(number: usize, topic: usize) -> MessageEnvelope {
+    let envelope = MessageEnvelope::new(TOPICS[topic], number.to_string());
+    if number.is_multiple_of(3) { envelope.with_ttl(Duration::from_secs(3_600)) } else { envelope }
+}
+
 struct World {
     capacity: usize,
     bus: Bus,
@@ -148,9 +154,7 @@ impl World {
     fn apply(&mut self, step: &Step) {
         match *step {
             Step::Publish { endpoint, topic, times } => {
-                for _ in 0..times {
-                    self.publish(endpoint, topic);
-                }
+                self.publish(endpoint, topic, times);
             }
             Step::Subscribe { endpoint, topic } => {
                 let result = self.endpoints[endpoint].subscribe(TOPICS[topic]);
@@ -226,18 +230,25 @@ impl World {
             .filter(move |reader| reader.endpoint == endpoint && reader.ended.is_none())
     }
 
-    fn publish(&mut self, endpoint: usize, topic: usize) {
-        let number = self.published;
-        let mut envelope = MessageEnvelope::new(TOPICS[topic], number.to_string());
-        // Those with a ttl take another way to their readers, and keep their place.
-        if number.is_multiple_of(3) {
-            envelope = envelope.with_ttl(Duration::from_secs(3_600));
-        }
-        let result = self.endpoints[endpoint].publish(envelope);
+    /// One after the other, or an even number of them all at once.
+    fn publish(&mut self, endpoint: usize, topic: usize, times: usize) {
+        let first = self.published;
+        let mut envelopes: Vec<_> =
+            (first..first + times).map(|number| envelope(number, topic)).collect();
+        let by = &self.endpoints[endpoint];
+        let result = if times.is_multiple_of(2) {
+            by.publish_all(TOPICS[topic], &mut envelopes)
+        } else {
+            envelopes.into_iter().try_for_each(|envelope| by.publish(envelope))
+        };
         assert_eq!(result.is_ok(), self.is_up(endpoint));
-        if result.is_err() {
-            return;
+        if result.is_ok() {
+            (0..times).for_each(|_| self.expect_published(endpoint, topic));
         }
+    }
+
+    fn expect_published(&mut self, endpoint: usize, topic: usize) {
+        let number = self.published;
         self.published += 1;
         let at = *self.stored.entry(topic).or_default();
         let mut wanted = false;
