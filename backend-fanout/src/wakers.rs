@@ -1,5 +1,6 @@
 //! Readers to wake once no lock is held.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
@@ -18,7 +19,8 @@ impl Wakers {
         let mut panicked = None;
         for waker in self.first.into_iter().chain(self.others) {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                panicked = Some(panic);
+                // What a panic carries may panic when it is dropped.
+                mem::forget(panicked.replace(panic));
             }
         }
         if let Some(panic) = panicked {

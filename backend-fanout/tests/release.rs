@@ -314,6 +314,31 @@ fn a_waker_that_panics_costs_the_other_readers_nothing() {
     assert_eq!(task.woken.load(SeqCst), 2);
 }
 
+struct PanickingTwice;
+
+impl Wake for PanickingTwice {
+    fn wake(self: Arc<Self>) {
+        std::panic::panic_any(Explosive);
+    }
+}
+
+#[test]
+fn wakers_whose_panics_panic_cost_the_other_readers_nothing() {
+    let bus = Bus::new();
+    let (here, there) = (bus.attach(), bus.attach());
+    let mut readers: Vec<_> = (0..3).map(|_| there.subscribe("t").unwrap()).collect();
+    for reader in &mut readers[..2] {
+        poll_once(reader, &Waker::from(Arc::new(PanickingTwice)));
+    }
+    let task = Arc::new(Nosy { endpoint: bus.attach(), woken: AtomicUsize::new(0) });
+    poll_once(&mut readers[2], &Waker::from(Arc::clone(&task)));
+    let publish = || here.publish(MessageEnvelope::new("t", "x"));
+    let publish = std::panic::catch_unwind(std::panic::AssertUnwindSafe(publish));
+    assert_eq!(task.woken.load(SeqCst), 1);
+    // Dropped, it would panic again.
+    std::mem::forget(publish.expect_err("the panic is not hidden"));
+}
+
 struct Explosive;
 
 impl AsRef<[u8]> for Explosive {
