@@ -57,7 +57,7 @@ pub trait Source: Send {
     ) -> Poll<Option<Event>>;
 
     /// How many events are left besides, as [`Stream::size_hint`].
-    fn size_hint(&self) -> (usize, Option<usize>) {
+    fn remaining(&self) -> (usize, Option<usize>) {
         (0, None)
     }
 }
@@ -109,7 +109,7 @@ impl<S: Stream<Item = Event> + Send> Source for S {
         self.poll_next(cx)
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        Stream::size_hint(self)
+    fn remaining(&self) -> (usize, Option<usize>) {
+        self.size_hint()
     }
 }

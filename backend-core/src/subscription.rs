@@ -181,7 +181,7 @@ impl Stream for Subscription {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let ready = self.ready.len();
-        let (least, most) = self.source.as_ref().map_or((0, Some(0)), |source| source.size_hint());
+        let (least, most) = self.source.as_ref().map_or((0, Some(0)), |source| source.remaining());
         (least.saturating_add(ready), most.and_then(|most| most.checked_add(ready)))
     }
 }

@@ -32,7 +32,7 @@ impl Source for Batches {
         Poll::Ready(Some(event))
     }
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
+    fn remaining(&self) -> (usize, Option<usize>) {
         let left = self.left.iter().map(|(_, behind)| 1 + behind.len()).sum();
         (left, Some(left))
     }

@@ -147,8 +147,9 @@ impl<L: Link> Core<L> {
 
     /// Ends everything for the user; the supervisor ends by itself.
     pub(crate) fn end(&self) {
+        // Also if a user's waker panics.
+        let _stop = self.stop.clone().drop_guard();
         self.health.close();
         self.users.close();
-        self.stop.cancel();
     }
 }
