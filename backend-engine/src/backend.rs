@@ -100,6 +100,7 @@ impl<D: Driver> EngineBackend<D> {
             *held = Held::Perhaps;
             core.topics.listen(&name, topic);
             live.link.subscribe(&name).await?;
+            core.topics.begin(&name);
             *held = Held::Yes;
             return self.subscribed(topic, &live);
         }

@@ -129,6 +129,8 @@ impl<L: Link> Core<L> {
     /// Everything works, both ways: every topic is live. The order matters: a gap is told when its
     /// topic is live (H5), and the callbacks run last and may use the instance (H3, H4).
     pub(crate) fn go_live(&self, live: Live<L>) {
+        // What came while the topics came back, one after the other, was in the outage, too.
+        self.topics.interrupt();
         self.users.resume();
         self.live.send_replace(Some(live));
         self.health.set(true);

@@ -156,8 +156,10 @@ impl Ledger {
         verdict
     }
 
-    /// An outage of this instance: what it has missed is told otherwise, by a gap of unknown size.
-    /// So nothing counts as missing before the next envelope of each publisher.
+    /// Nothing counts as missing before the next envelope of each publisher. For an outage of this
+    /// instance, whose gap of unknown size tells of it; and for the moment at which a subscription
+    /// begins: what arrives before that, while the engine's servers learn of it one by one, is in no
+    /// order with what does not.
     pub fn interrupt(&mut self) {
         self.interruptions += 1;
     }

@@ -63,6 +63,14 @@ impl Topics {
         self.lock().get(name).map(Arc::clone)
     }
 
+    /// This name is subscribed to from here on. In a cluster, some of what was published before has
+    /// arrived, and some has not: nothing of it is missing.
+    pub(crate) fn begin(&self, name: &EngineName) {
+        if let Some(listened) = self.get(name.as_str()) {
+            listened.lock().ledger.interrupt();
+        }
+    }
+
     /// In an outage of this instance nobody knows what goes by; one gap in each topic will say so.
     pub(crate) fn interrupt(&self) {
         for listened in self.lock().values() {

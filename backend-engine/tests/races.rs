@@ -6,9 +6,12 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use backend_core::{Backend, HealthAwareBackend, MessageEnvelope, ObservableBackend};
-use backend_engine::{EngineBackend, Options};
-use bytes::Bytes;
+use backend_core::{
+    Backend, Event, Gap, GapCause, HealthAwareBackend, MessageEnvelope, ObservableBackend,
+};
+use backend_engine::wire::{self, Format};
+use backend_engine::{EngineBackend, Options, Origin, Stamp};
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, poll};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -101,6 +104,34 @@ async fn what_was_being_given_up_when_the_connection_was_lost_is_forgotten() {
     // Of a topic that is remembered this would be read, and refused.
     engine.connection(1).inbox.deliver("tavern.orders", Bytes::from_static(b"no envelope"));
     assert_eq!(instance.stats().refused, 0);
+}
+
+/// A frame with this number, of one publisher.
+fn frame(origin: Origin, sequence: u64) -> Bytes {
+    let (stamp, mut into) = (Stamp { origin, epoch: 0, sequence }, BytesMut::new());
+    let envelope = MessageEnvelope::new("orders", sequence.to_string());
+    wire::encode(Format::Binary, &stamp, &envelope, &mut into).unwrap();
+    into.freeze()
+}
+
+#[tokio::test]
+async fn what_was_published_before_a_subscription_is_not_missing() {
+    let engine = Engine::default();
+    let instance = connect(&engine).await;
+    let (connection, origin) = (engine.connection(0), Origin::random());
+    connection.subscribe.shut();
+    let mut subscribing = instance.subscribe("orders").boxed();
+    assert!(poll!(&mut subscribing).is_pending());
+    // One part of a cluster knows of the subscription already, and soon it does not.
+    connection.inbox.deliver("tavern.orders", frame(origin, 1));
+    connection.subscribe.let_through(1);
+    let mut orders = subscribing.await.unwrap();
+
+    connection.inbox.deliver("tavern.orders", frame(origin, 5));
+    connection.inbox.deliver("tavern.orders", frame(origin, 7));
+    assert_eq!(orders.try_recv().unwrap().message().unwrap().data(), "5");
+    assert_eq!(orders.try_recv(), Ok(Event::Gap(Gap::new(GapCause::Lagged, Some(1)))));
+    assert_eq!(orders.try_recv().unwrap().message().unwrap().data(), "7");
 }
 
 #[tokio::test]

@@ -123,9 +123,10 @@ impl Expected {
     }
 
     /// More is unread than the buffer is sure to hold: all may be left out but the newest, unless
-    /// that is one of the instance's own, if a gap tells so.
+    /// that is one of the instance's own, if a gap tells so. Without one order for all, the newest
+    /// may have arrived before the others: it may be left out, too.
     pub(super) fn overflow(&mut self, newest_is_own: bool) {
-        let kept = usize::from(!newest_is_own);
+        let kept = usize::from(!newest_is_own && self.order == Order::Total);
         let last = self.items.len().saturating_sub(kept);
         for item in self.items[..last].iter_mut().filter(|item| !item.received) {
             if item.duty == Duty::Must {
@@ -273,7 +274,8 @@ impl Expected {
             .items
             .iter()
             .all(|item| item.duty != Duty::May && matches!(item.what, What::Envelope { .. }));
-        let up_to_the_last = self.items.last().is_some_and(|item| item.received);
+        let up_to_the_last = self.order == Order::PerPublisher
+            || self.items.last().is_some_and(|item| item.received);
         (exact && certain && !self.inherits && up_to_the_last).then_some(self.items.len() as u64)
     }
 
