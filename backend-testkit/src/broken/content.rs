@@ -251,6 +251,14 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         |deadline| twisted(deadline, |_| Timing(|ttl| (!ttl.is_zero()).then_some(Some(ttl)))),
     ),
     Specimen::new(
+        "an_hour_is_too_long",
+        "A ttl of an hour or more runs out at once.",
+        "ttl::a_blocked_reader_gets_what_is_not_expired",
+        |deadline| {
+            twisted(deadline, |_| Timing(|ttl| (ttl.as_secs() < 3_600).then_some(Some(ttl))))
+        },
+    ),
+    Specimen::new(
         "ttl_from_the_publisher",
         "The time on the way counts against the ttl.",
         "ttl::counted_from_receipt",
