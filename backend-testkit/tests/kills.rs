@@ -17,6 +17,9 @@ use backend_testkit::{Suite, checks};
 /// A fault that shows as a hang takes this long to find.
 const DEADLINE: Duration = Duration::from_secs(1);
 
+/// Time for a check that has not failed within that, though it should.
+const ENOUGH: Duration = Duration::from_secs(20);
+
 /// Most of what takes time is waiting: so many broken backends at once, and of each so many checks.
 const AT_ONCE: (usize, usize) = (4, 16);
 
@@ -83,7 +86,15 @@ fn run(specimen: &'static Specimen) -> Row {
             assert!(message.contains(part), "{part:?} is missing in: {message}");
         }
     }
-    Row { specimen, fails: report.failures().map(|outcome| outcome.check.name()).collect() }
+    let mut fails: BTreeSet<_> = report.failures().map(|outcome| outcome.check.name()).collect();
+    // Checks that do a thing many times do it as often as there is time for: beside all this, a busy
+    // machine may not come to the thousandth.
+    let its = specimen.caught_by();
+    if !fails.contains(its) {
+        let again = Suite::new(specimen.harness(ENOUGH)).report_of(|check| check.name() == its);
+        fails.extend(again.failures().map(|outcome| outcome.check.name()));
+    }
+    Row { specimen, fails }
 }
 
 /// The page names every broken backend and every check as they are.
