@@ -95,10 +95,7 @@ impl Subscription {
     /// in a loop.
     #[inline]
     pub async fn recv(&mut self) -> Option<Event> {
-        match self.ready.pop() {
-            Some(envelope) => Some(Event::Message(envelope)),
-            None => poll_fn(|cx| self.poll_source(cx)).await,
-        }
+        poll_fn(|cx| self.poll_event(cx)).await
     }
 
     /// Takes the next event if there is one already, without waiting.

@@ -151,10 +151,9 @@
 //!
 //! # The way of one envelope
 //!
-//! `builder` (`auth`: URLs) → `driver` (servers, in turn; `refusal`: why not) → `link` (one connection): `rights` (what the server denies),
-//! `marks` and `peers` (what has arrived, and who has answered), `forward` and `backlog` (a task for each
-//! topic),
-//! `events` (what the client tells besides). Above it is `backend-engine`: names, numbers, frames, and
+//! `builder` (`auth`: URLs) → `driver` (servers, in turn; `refusal`: why not) → `link` (one
+//! connection): `rights` (what the server denies), `marks` and `peers` (what has arrived, and who has
+//! answered), `forward` and `backlog` (a task for each topic), `events` (what the client tells besides). Above it is `backend-engine`: names, numbers, frames, and
 //! the supervisor.
 
 mod auth;

@@ -4,10 +4,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use bench_harness::{Better, Report};
+use bench_harness::Report;
 use tokio::runtime::Runtime;
 
-use crate::peers::{AsyncBroadcast, Ours, Peer, Queues, Reader, TOPIC, Tokio, envelope};
+use crate::peers::{AsyncBroadcast, Ours, Peer, Queues, Reader, TOPIC, Tokio, compare, envelope};
 
 /// How many are published before anybody reads.
 const BATCH: usize = 32;
@@ -21,18 +21,10 @@ pub(crate) fn run(report: &mut Report, _: &Runtime, rounds: usize) {
         let (mut broadcast, mut queues) =
             (work::<AsyncBroadcast>(readers), work::<Queues>(readers));
         report.set_target(Some(target));
-        report.compare(
-            &format!("drained, {readers} readers"),
-            "ns",
-            Better::Less,
-            rounds,
-            &mut [
-                (Ours::NAME, &mut ours),
-                (AsyncBroadcast::NAME, &mut broadcast),
-                (Queues::NAME, &mut queues),
-                (Tokio::NAME, &mut tokio),
-            ],
-        );
+        let what = format!("drained, {readers} readers");
+        let all: [&mut dyn FnMut() -> f64; 4] =
+            [&mut ours, &mut broadcast, &mut queues, &mut tokio];
+        compare(report, &what, rounds, all);
     }
 }
 

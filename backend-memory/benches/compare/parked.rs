@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use bench_harness::{Better, Report};
+use bench_harness::Report;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::peers::{AsyncBroadcast, Ours, Peer, Queues, Reader, TOPIC, Tokio, envelope};
+use crate::peers::{AsyncBroadcast, Ours, Peer, Queues, Reader, TOPIC, Tokio, compare, envelope};
 
 const BATCH: usize = 32;
 
@@ -24,18 +24,10 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime, rounds: usize) {
         let mut broadcast = work::<AsyncBroadcast>(runtime, readers);
         let mut queues = work::<Queues>(runtime, readers);
         report.set_target(Some(target));
-        report.compare(
-            &format!("parked, {readers} readers"),
-            "ns",
-            Better::Less,
-            rounds,
-            &mut [
-                (Ours::NAME, &mut ours),
-                (AsyncBroadcast::NAME, &mut broadcast),
-                (Queues::NAME, &mut queues),
-                (Tokio::NAME, &mut tokio),
-            ],
-        );
+        let what = format!("parked, {readers} readers");
+        let all: [&mut dyn FnMut() -> f64; 4] =
+            [&mut ours, &mut broadcast, &mut queues, &mut tokio];
+        compare(report, &what, rounds, all);
     }
 }
 

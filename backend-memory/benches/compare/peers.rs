@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use backend_core::{Backend, Event, MessageEnvelope, Subscription};
 use backend_memory::MemoryBackend;
+use bench_harness::{Better, Report};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::broadcast;
@@ -17,6 +18,22 @@ pub(crate) const CAPACITY: usize = 64;
 /// What everybody publishes.
 pub(crate) fn envelope(topic: &str) -> MessageEnvelope {
     MessageEnvelope::new(topic, Bytes::from_static(b"hello hello hello hello"))
+}
+
+/// Adds a row: all of them, in turns. The target is against the last one.
+pub(crate) fn compare(
+    report: &mut Report,
+    what: &str,
+    rounds: usize,
+    [ours, broadcast, queues, tokio]: [&mut dyn FnMut() -> f64; 4],
+) {
+    let contenders = &mut [
+        (Ours::NAME, ours),
+        (AsyncBroadcast::NAME, broadcast),
+        (Queues::NAME, queues),
+        (Tokio::NAME, tokio),
+    ];
+    report.compare(what, "ns", Better::Less, rounds, contenders);
 }
 
 /// Delivers what is sent to all readers. A clone sends to the same ones.
@@ -41,17 +58,21 @@ pub(crate) trait Reader: Send + 'static {
 pub(crate) struct Ours(Arc<MemoryBackend>);
 
 /// A subscription, and the instance that it is of, if that is nobody else's.
-pub(crate) struct OurReader(Subscription, #[allow(dead_code)] Option<MemoryBackend>);
+pub(crate) struct OurReader {
+    subscription: Subscription,
+    _instance: Option<MemoryBackend>,
+}
 
 impl OurReader {
     pub(crate) fn new(instance: MemoryBackend, topic: &str) -> Self {
-        let Self(subscription, _) = Self::of(&instance, topic);
-        Self(subscription, Some(instance))
+        let Self { subscription, .. } = Self::of(&instance, topic);
+        Self { subscription, _instance: Some(instance) }
     }
 
     pub(crate) fn of(instance: &MemoryBackend, topic: &str) -> Self {
         let subscribed = instance.subscribe(topic).now_or_never();
-        Self(subscribed.expect("nothing waits").expect("it is open"), None)
+        let subscription = subscribed.expect("nothing waits").expect("it is open");
+        Self { subscription, _instance: None }
     }
 }
 
@@ -73,7 +94,7 @@ impl Peer for Ours {
 
 impl Reader for OurReader {
     fn try_next(&mut self) -> Option<MessageEnvelope> {
-        match self.0.try_recv() {
+        match self.subscription.try_recv() {
             Ok(Event::Message(envelope)) => Some(envelope),
             Ok(other) => panic!("nothing is lost: {other:?}"),
             Err(_) => None,
@@ -81,7 +102,7 @@ impl Reader for OurReader {
     }
 
     async fn next(&mut self) -> MessageEnvelope {
-        match self.0.recv().await {
+        match self.subscription.recv().await {
             Some(Event::Message(envelope)) => envelope,
             other => panic!("nothing is lost, and nothing ends: {other:?}"),
         }
@@ -119,10 +140,11 @@ impl Reader for broadcast::Receiver<MessageEnvelope> {
 }
 
 #[derive(Clone)]
-pub(crate) struct AsyncBroadcast(
-    async_broadcast::Sender<MessageEnvelope>,
-    #[allow(dead_code)] async_broadcast::InactiveReceiver<MessageEnvelope>,
-);
+pub(crate) struct AsyncBroadcast {
+    sender: async_broadcast::Sender<MessageEnvelope>,
+    /// Without one it is closed.
+    _open: async_broadcast::InactiveReceiver<MessageEnvelope>,
+}
 
 impl Peer for AsyncBroadcast {
     const NAME: &'static str = "async-broadcast";
@@ -134,11 +156,11 @@ impl Peer for AsyncBroadcast {
         sender.set_overflow(true);
         let inactive = receiver.deactivate();
         let readers = (0..readers).map(|_| inactive.activate_cloned()).collect();
-        (Self(sender, inactive), readers)
+        (Self { sender, _open: inactive }, readers)
     }
 
     fn send(&self, envelope: MessageEnvelope) {
-        let _ = self.0.try_broadcast(envelope);
+        let _ = self.sender.try_broadcast(envelope);
     }
 }
 

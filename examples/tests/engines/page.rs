@@ -8,6 +8,7 @@ use backend_core::{Backend, Error, Result};
 use backend_nats::NatsBackend;
 use backend_redis::RedisBackend;
 use engine_harness::free_port;
+use engine_harness::wait::until_it_says;
 use libtest_mimic::Trial;
 use reqwest::Client;
 use tempfile::TempDir;
@@ -123,10 +124,11 @@ async fn redis_runs(kind: Kind) {
     let replica = start(&settings, &shown, &["--replicaof", "127.0.0.1", &at]).await;
     let replica = replica.expect("it starts");
     let admin = format!("AUTH admin {PASSWORD}");
-    while !replica.ask(&[&admin, "INFO replication"]).await.contains("master_link_status:up") {
-        // The server tells nobody when it has its master.
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let linked = until_it_says("the replica has its master", async || {
+        let says = replica.ask(&[&admin, "INFO replication"]).await;
+        Ok(says.contains("master_link_status:up"))
+    });
+    linked.await.expect("it finds its master");
     no_word_of_the_page_is_a_password(kind, &master).await;
     chats_talk(kind, &[&master, &replica]).await;
 }
