@@ -8,6 +8,8 @@
 //! 4. [`run`] runs a command and shows its output live; [`tally`] reads the numbers out of it.
 //! 5. [`report`] prints the summary.
 //!
+//! [`unpacked`] takes out of cargo's way what would make the step `package` verify yesterday's code.
+//!
 //! And through `cargo xtask bench`: [`mod@bench`] has the list and runs it, [`machine`] says on what,
 //! [`page`] puts it into the documentation.
 
@@ -24,6 +26,7 @@ mod style;
 mod system;
 mod tally;
 mod test;
+mod unpacked;
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

@@ -23,6 +23,9 @@ pub(crate) enum Kind {
     Tests,
 }
 
+/// The step that wants nothing [unpacked](crate::unpacked) before it.
+pub(crate) const PACKAGE: &str = "package";
+
 /// Packages that are not published, and so need not be fit for it: their names and folders.
 const UNPUBLISHED: [(&str, &str); 5] = [
     ("bench-harness", "bench-harness"),
@@ -100,7 +103,7 @@ pub(crate) fn all(target: &Path, required: &[&str]) -> Vec<Step> {
             ],
         },
         Step {
-            name: "package",
+            name: PACKAGE,
             about: "what would be published builds by itself; nothing is uploaded",
             kind: Kind::Check,
             commands: vec![package()],

@@ -13,7 +13,7 @@ use crate::steps::{self, Kind, Step};
 use crate::style::BOLD;
 use crate::system::{self, System};
 use crate::tally::Reader;
-use crate::{install, run, target};
+use crate::{install, run, target, unpacked};
 
 /// What a person can ask for.
 #[derive(Args, Debug)]
@@ -145,6 +145,11 @@ fn run_step(step: &Step, folder: &Path, out: &mut impl Write) -> io::Result<Step
     let start = Instant::now();
     let mut reader = Reader::default();
     let mut ending = Ok(());
+    if step.name == steps::PACKAGE
+        && let Err(error) = unpacked::forget(folder)
+    {
+        writeln!(out, "What cargo has unpacked before may be old, and stays: {error}")?;
+    }
     for command in &step.commands {
         writeln!(out, "{BOLD}$ {command}{BOLD:#}")?;
         let ended = match step.kind {
