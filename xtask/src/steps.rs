@@ -1,6 +1,6 @@
 //! The steps of `cargo xtask test`, in the order in which they run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::command::Command;
 use crate::system;
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Tests,
 }
 
-/// The step that wants nothing [unpacked](crate::unpacked) before it.
+/// The step before which cargo has to forget what it has [unpacked](crate::unpacked).
 pub(crate) const PACKAGE: &str = "package";
 
 /// Packages that are not published, and so need not be fit for it: their names and folders.
@@ -106,7 +106,7 @@ pub(crate) fn all(target: &Path, required: &[&str]) -> Vec<Step> {
             name: PACKAGE,
             about: "what would be published builds by itself; nothing is uploaded",
             kind: Kind::Check,
-            commands: vec![package()],
+            commands: vec![package(target)],
         },
     ]
 }
@@ -201,9 +201,15 @@ fn loom(target: &Path) -> Command {
     command.with_environment("RUSTFLAGS", &flags)
 }
 
-fn package() -> Command {
+/// Where packages are built. Not where everything else is: part of it is removed each time.
+pub(crate) fn package_target(target: &Path) -> PathBuf {
+    target.join("packages")
+}
+
+fn package(target: &Path) -> Command {
     // Uncommitted changes are the ordinary state of a tree that somebody tests.
-    let command = Command::cargo(&["package", "--workspace", "--allow-dirty"]);
+    let command = Command::cargo(&["package", "--workspace", "--allow-dirty", "--target-dir"])
+        .with_argument(package_target(target).to_string_lossy());
     UNPUBLISHED
         .iter()
         .fold(command, |command, (name, _)| command.with_argument("--exclude").with_argument(*name))

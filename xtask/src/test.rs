@@ -146,9 +146,9 @@ fn run_step(step: &Step, folder: &Path, out: &mut impl Write) -> io::Result<Step
     let mut reader = Reader::default();
     let mut ending = Ok(());
     if step.name == steps::PACKAGE
-        && let Err(error) = unpacked::forget(folder)
+        && let Err(error) = unpacked::forget(folder, &steps::package_target(&target(folder)))
     {
-        writeln!(out, "What cargo has unpacked before may be old, and stays: {error}")?;
+        writeln!(out, "What cargo has kept of older packages stays: {error}")?;
     }
     for command in &step.commands {
         writeln!(out, "{BOLD}$ {command}{BOLD:#}")?;
