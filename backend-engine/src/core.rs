@@ -12,7 +12,8 @@ use crate::counters::Counters;
 use crate::driver::Link;
 use crate::name::Names;
 use crate::options::Options;
-use crate::outbox::{Offered, Outbox, Press};
+use crate::outbox::{Offered, Outbox};
+use crate::press::Press;
 use crate::registry::Registry;
 use crate::released::Released;
 use crate::topics::Topics;
@@ -112,7 +113,7 @@ impl<L: Link> Core<L> {
         let Some(live) = live.as_ref().filter(|_| !self.users.is_closed()) else {
             return Offered::Done(Err(self.outage()));
         };
-        match self.check_size(&envelope, live.link.max_frame()) {
+        match self.check_size(&envelope, live.link.max_message()) {
             Ok(()) => live.outbox.offer(self, &*live.link, &envelope),
             Err(error) => Offered::Done(Err(error)),
         }

@@ -45,18 +45,18 @@ pub trait Driver: Send + Sync + 'static {
 /// called at the same time, and each may be dropped half-way.
 #[async_trait]
 pub trait Link: Send + Sync + 'static {
-    /// The largest frame that the engine takes, in bytes, where it has a limit.
-    fn max_frame(&self) -> Option<usize>;
+    /// The largest message that the engine takes, in bytes, where it has a limit.
+    fn max_message(&self) -> Option<usize>;
 
     /// Asks for what is published under this name, and returns when *whatever is published from
     /// now on, by anybody*, will arrive: not when the request has been written (clause D4).
     ///
     /// What was published *before this was called* must not arrive after it has returned (clause
     /// D3). With an engine that answers a publish this is so by itself: it has dealt with what is
-    /// [`Taken`](Handover::Taken) before it hears of this subscription. Where `Taken` means no more
-    /// than a client's queue, such an envelope may reach the engine behind the subscription; then
-    /// this waits until every instance's queue of that moment has reached the engine, as
-    /// `backend-nats` does by asking all of them.
+    /// [`Taken`](Handover::Taken) before it hears of this subscription. Where it
+    /// [does not](Self::IS_UNANSWERED), such an envelope may reach the engine behind the subscription;
+    /// then this waits until all that every instance had [published](Inbox::published) by then has
+    /// reached the engine, as `backend-nats` does by asking all of them.
     ///
     /// Asking twice is the same as asking once. Dropped half-way, the name may be subscribed or not;
     /// the caller gives it up, or asks again. No connection has to be given up for it, also where
@@ -100,23 +100,27 @@ pub trait Link: Send + Sync + 'static {
         join_all(names.iter().map(|name| self.subscribe(name))).await
     }
 
-    /// Hands over frames, each under its name, in this order; and says what became of each. There is
+    /// Hands over messages, each under its name, in this order; and says what became of each. There is
     /// one call at a time.
     ///
-    /// Once [`lost`](Self::lost) has returned, this does so soon.
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover>;
+    /// A message may have the frames of several envelopes of its topic; it was sent as a whole, or was
+    /// not. Once [`lost`](Self::lost) has returned, this does so soon.
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover>;
 
-    /// Whether [`try_publish`](Self::try_publish) is worth a try.
-    const TAKES_AT_ONCE: bool = false;
-
-    /// Hands over one frame, if that needs no waiting: neither for room, nor for the engine's answer.
-    /// `None`: it does, and the frame was not handed over.
+    /// Whether the engine does not answer a publish, so that [`Taken`](Handover::Taken) by the client's
+    /// queue is all that can be known.
     ///
-    /// For an engine that does not answer. It spares the way through a task. Called under a lock,
-    /// and not while [`publish`](Self::publish) is going on.
-    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Handover> {
-        let _ = (name, frame);
-        None
+    /// An envelope counts as handed over, then, when it waits for [`publish`](Self::publish) beside
+    /// others; as long as there is room, its publisher waits for nothing. Should it not be taken after
+    /// all, it is told as missing where it is missed.
+    const IS_UNANSWERED: bool = false;
+
+    /// Whether the engine is known to take what is published under this name. It is asked under a lock,
+    /// and only where publishes are [unanswered](Self::IS_UNANSWERED); elsewhere a publisher waits for
+    /// what [`publish`](Self::publish) says of its message.
+    fn is_granted(&self, name: &EngineName) -> bool {
+        let _ = name;
+        false
     }
 
     /// Goes to the engine and back, *through the path that messages take*, so that it shows both
@@ -139,25 +143,25 @@ pub trait Link: Send + Sync + 'static {
     async fn close(&self);
 }
 
-/// What became of a frame that was handed over.
+/// What became of a message that was handed over.
 #[derive(Debug)]
 pub enum Handover {
     /// The engine, or its client's queue, has taken it. If it is the queue,
     /// [`Link::subscribe`] has more to do.
     Taken,
     /// It was not sent, for certain: it was refused, or the connection had been lost before. Its
-    /// number is used again, so nobody misses it.
+    /// numbers are used again, so nobody misses it.
     Refused(Error),
     /// It may have been sent all the same: the connection was lost before the answer. It keeps its
-    /// number; if it has not arrived it is told as missing, as it is.
+    /// numbers; if it has not arrived it is told as missing, as it is.
     Unknown(Error),
 }
 
-/// A frame on its way to the engine.
+/// A message on its way to the engine.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     /// The engine's name of its topic.
     pub name: EngineName,
-    /// What others will receive.
-    pub frame: Bytes,
+    /// What others will receive: one [frame](crate::wire) or several.
+    pub message: Bytes,
 }

@@ -4,10 +4,11 @@ use std::sync::Weak;
 use std::{fmt, iter};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 /// Where a [`Link`](crate::driver::Link) hands in what the engine sends it.
 ///
-/// A clone is the same one. Frames of one name have to be handed in one after the other, in the
+/// A clone is the same one. Messages of one name have to be handed in one after the other, in the
 /// order in which they arrive; those of different names may come from different tasks.
 #[derive(Clone)]
 pub struct Inbox {
@@ -17,8 +18,10 @@ pub struct Inbox {
 
 /// Takes what arrives; see [`Core`](crate::core::Core).
 pub(crate) trait Deliver: Send + Sync {
-    fn deliver(&self, era: u64, name: &str, frames: &mut dyn Iterator<Item = Bytes>);
+    fn deliver(&self, era: u64, name: &str, messages: &mut dyn Iterator<Item = Bytes>);
     fn lost(&self, era: u64, name: &str, missed: Option<u64>);
+    /// Ends when what has been published by now was handed over. `None`: there is no such thing.
+    fn published(&self, era: u64) -> Option<BoxFuture<'static, ()>>;
 }
 
 impl Inbox {
@@ -26,17 +29,28 @@ impl Inbox {
         Self { to, era }
     }
 
-    /// A frame has arrived under this name. Never blocks, and never panics, whatever it holds: what
+    /// A message has arrived under this name. Never blocks, and never panics, whatever it holds: what
     /// is no frame is counted and dropped.
-    pub fn deliver(&self, name: &str, frame: Bytes) {
-        self.deliver_all(name, iter::once(frame));
+    pub fn deliver(&self, name: &str, message: Bytes) {
+        self.deliver_all(name, iter::once(message));
     }
 
-    /// The same with several frames that have arrived under one name, in this order: cheaper than
-    /// one by one. Some thirty at a time are few enough to spare the readers an overflow.
-    pub fn deliver_all(&self, name: &str, frames: impl IntoIterator<Item = Bytes>) {
+    /// The same with several that have arrived under one name, in this order: cheaper than one by one.
+    pub fn deliver_all(&self, name: &str, messages: impl IntoIterator<Item = Bytes>) {
         if let Some(to) = self.to.upgrade() {
-            to.deliver(self.era, name, &mut frames.into_iter());
+            to.deliver(self.era, name, &mut messages.into_iter());
+        }
+    }
+
+    /// Returns when whatever this instance has published by now was handed to the
+    /// [`Link`](crate::driver::Link), and taken by it.
+    ///
+    /// For a link that answers others who ask, in their [`subscribe`](crate::driver::Link::subscribe),
+    /// what was published before that.
+    pub async fn published(&self) {
+        let published = self.to.upgrade().and_then(|to| to.published(self.era));
+        if let Some(published) = published {
+            published.await;
         }
     }
 

@@ -38,8 +38,9 @@
 //!
 //! # The way of one envelope
 //!
-//! Out: `backend.rs` (`publish`) → `core.rs` (is there a connection?) → `outbox.rs` (a number, a frame,
-//! and in one step with these) → the adapter's [`Link`]. With [`name`], [`Sequencer`] and [`wire`].
+//! Out: `backend.rs` (`publish`) → `core.rs` (is there a connection?) → `outbox.rs` (the two ways out),
+//! `press.rs` (a number, and a frame) and `bundle.rs` (a message) → the adapter's [`Link`]. With [`name`],
+//! [`Sequencer`] and [`wire`].
 //!
 //! In: the adapter → `inbox.rs` → `receive.rs` (an own echo? an envelope of this topic? the next one?)
 //! → the fan-out of `backend-fanout`, where the users subscribe. With [`wire`], `topics.rs` and
@@ -58,6 +59,7 @@
 //! the instance's [`Origin`]. None of them holds data, nor a password.
 
 mod backend;
+mod bundle;
 mod core;
 mod counters;
 pub mod driver;
@@ -67,6 +69,7 @@ pub mod name;
 mod options;
 mod outage;
 mod outbox;
+mod press;
 mod receive;
 mod recent;
 mod registry;

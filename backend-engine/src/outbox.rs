@@ -1,76 +1,82 @@
 //! What is on its way out on one connection.
 //!
-//! A number is taken, and its frame handed over, in one step that nobody gets in between of. Taken
-//! before, numbers would reach the engine in another order than they were taken in, and receivers
-//! would tell of losses that never were.
+//! There are two ways, and one task at the end of both, which hands messages to the link. The short
+//! one, where the engine answers nothing anyway: the publisher puts the frame into a message that waits
+//! for the task, and is done. The long one, for engines that answer, or where there is no room: a
+//! queue of envelopes, whose publishers wait. While anything is on the long way nothing takes the short
+//! one, so what one task publishes stays in order, also if it stopped waiting for the one before.
 //!
-//! There are two ways out. The short one: the publisher itself, under the lock of the numbers, if the
-//! link takes the frame at once. The long one, for links that have to wait for the engine or for
-//! room: a queue, and one task that numbers and writes what is in it. While anything is on the long
-//! way nothing takes the short one, so what one task publishes stays in order, also if it stopped
-//! waiting for the one before.
+//! The task takes all that is there, each time; so what comes while it is at work, or before it has its
+//! turn, leaves [together](crate::bundle), and a publish on its own leaves at once.
 //!
-//! What is lost is told when something later arrives. When nothing later is published, a *tally* is
-//! that: a frame without an envelope, for each topic that was published to since the last one. They
-//! go the long way, with each ping.
+//! Tallies of what was published go the long way, with each ping.
 //!
 //! Invariants
-//! 1. `waiting` is the number of envelopes on the long way. It rises under the lock of the numbers
-//!    only, so whoever finds 0 there is alone for as long as the lock is held.
-//! 2. Once closed, and with the writer gone, nothing is handed over any more.
+//! 1. `waiting` is how much is on the long way. It rises with the [press](crate::press) locked, so
+//!    whoever finds 0 there is alone for as long as it is.
+//! 2. A number is taken in the order in which its frame leaves: under the same lock it is put behind
+//!    all that is on the short way, and the task empties that before it numbers what is in the queue.
+//! 3. Once closed, and with the writer gone, nothing is handed over any more.
 
-use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use backend_core::{MessageEnvelope, Result};
-use bytes::{Bytes, BytesMut};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use backend_core::{Error, MessageEnvelope, Result};
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::Stamp;
+use crate::bundle::{Bundle, Bundler};
 use crate::core::Core;
-use crate::driver::{Handover, Link, Outgoing};
-use crate::name::{EngineName, LONGEST};
-use crate::recent::Recent;
-use crate::wire::Format;
-use crate::{Origin, Sequencer, Stamp, wire};
+use crate::driver::{Handover, Link};
+use crate::name::EngineName;
+use crate::press::Press;
 
-/// Envelopes that wait to be written. With more, publishers wait, as long as an operation may take.
+/// Envelopes that wait to be handed over, on each way. With more, publishers wait, as long as an
+/// operation may take.
 const QUEUE: usize = 1024;
 
-/// The most that are handed over at once.
+/// The most that is taken out of the queue at once.
 const BATCH: usize = 256;
 
-/// Frames are cut off one buffer, which is made anew when it has less room than this left.
-const CHUNK: usize = 64 * 1024;
-
-/// How many names are remembered, at least, of topics that are no longer than names are.
-const NAMES: usize = 4096;
-
-/// How many topics get a tally at a time, at most: with one-off topics by the thousand, tallies are
-/// not to be as many as envelopes.
-const TALLIES: usize = 1024;
+/// Bytes that wait on the short way, but for a single frame that is larger.
+const ROOM: usize = 1024 * 1024;
 
 /// The way out of one connection. A clone is the same one.
 #[derive(Clone)]
 pub(crate) struct Outbox {
     queue: mpsc::Sender<Pending>,
     waiting: Arc<AtomicUsize>,
+    short: Arc<ShortWay>,
     closed: Arc<AtomicBool>,
     close: CancellationToken,
+    /// Cancelled when the writer has gone.
+    written: CancellationToken,
 }
 
-/// The task on the long way.
+/// Locked with the press locked, and for as long as it takes to add a frame, or to carry all off.
+struct ShortWay {
+    bundler: Mutex<Bundler>,
+    /// That there is something.
+    some: Notify,
+}
+
+/// The task at the end of both ways.
 pub(crate) struct Writer<L> {
     core: Arc<Core<L>>,
     link: Arc<L>,
     queue: mpsc::Receiver<Pending>,
+    short: Arc<ShortWay>,
+    /// For what comes the long way.
+    bundler: Bundler,
     close: CancellationToken,
+    _written: DropGuard,
 }
 
 /// What came of an offer.
 pub(crate) enum Offered {
-    /// Handed over, or refused.
+    /// On its way, or refused.
     Done(Result<()>),
     /// It takes the long way.
     Waits(Waits),
@@ -92,8 +98,18 @@ struct Pending {
 
 enum What {
     Envelope(MessageEnvelope),
-    /// A [tally](wire::encode_tally) for each topic that wants one.
+    /// A [tally](crate::wire::encode_tally) for each topic that wants one.
     Tallies,
+    /// Nothing: to know when what was published before it has been handed over.
+    Mark,
+}
+
+/// A publisher whose frame is in a message that has been handed over.
+struct Waiting {
+    name: EngineName,
+    stamp: Stamp,
+    on_its_way: OnItsWay,
+    answer: oneshot::Sender<Result<()>>,
 }
 
 /// Counts as one of `waiting`.
@@ -109,13 +125,24 @@ impl Drop for OnItsWay {
 impl Outbox {
     pub(crate) fn new<L: Link>(core: Arc<Core<L>>, link: Arc<L>) -> (Self, Writer<L>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let close = CancellationToken::new();
-        let writer = Writer { core, link, queue: receiver, close: close.clone() };
+        let (close, written) = (CancellationToken::new(), CancellationToken::new());
+        let format = core.options.format;
+        let bundler = Mutex::new(Bundler::new(format));
+        let short = Arc::new(ShortWay { bundler, some: Notify::new() });
+        let writer = Writer {
+            core,
+            link,
+            queue: receiver,
+            short: Arc::clone(&short),
+            bundler: Bundler::new(format),
+            close: close.clone(),
+            _written: written.clone().drop_guard(),
+        };
         let (waiting, closed) = (Arc::default(), Arc::default());
-        (Self { queue: sender, waiting, closed, close }, writer)
+        (Self { queue: sender, waiting, short, closed, close, written }, writer)
     }
 
-    /// Hands an envelope over, if that needs no waiting. `link` is the one that this was made with.
+    /// Sends an envelope the short way, if it can. `link` is the one that this was made with.
     pub(crate) fn offer<L: Link>(
         &self,
         core: &Core<L>,
@@ -123,19 +150,22 @@ impl Outbox {
         envelope: &MessageEnvelope,
     ) -> Offered {
         let mut press = core.press();
-        // Relaxed: it changes under the lock.
-        if self.closed.load(Ordering::Relaxed) {
+        if self.is_closed(&press) {
             return Offered::Done(Err(core.outage()));
         }
         // Acquire: pairs with the release in `OnItsWay`.
-        if L::TAKES_AT_ONCE && self.waiting.load(Ordering::Acquire) == 0 {
-            let (name, stamp, frame) = match press.print(core, envelope) {
-                Ok(printed) => printed,
-                Err(error) => return Offered::Done(Err(error)),
-            };
-            match link.try_publish(&name, frame) {
-                Some(handover) => return Offered::Done(press.settle(&name, &stamp, handover)),
-                None => press.sequencer.give_back(&name, &stamp),
+        if L::IS_UNANSWERED && self.waiting.load(Ordering::Acquire) == 0 {
+            let (name, most) = (press.name(core, envelope.topic()), link.max_message());
+            let mut bundler = self.short.bundler();
+            let has_room = bundler.frames() < QUEUE && bundler.bytes() < ROOM;
+            if has_room && (bundler.joins(&name, envelope, most) || link.is_granted(&name)) {
+                let is_first = bundler.frames() == 0;
+                let printed = press.print(&name, envelope, most, &mut bundler);
+                drop((bundler, press));
+                if is_first {
+                    self.short.some.notify_one();
+                }
+                return Offered::Done(printed.map(|_| ()));
             }
         }
         Offered::Waits(self.make_wait(&press, What::Envelope(envelope.clone())))
@@ -146,7 +176,7 @@ impl Outbox {
         let tallies = {
             let press = core.press();
             // Those that are told may be on the long way still.
-            if press.untold.is_empty() && press.told.is_empty() {
+            if !press.has_tallies() {
                 return Some(());
             }
             self.make_wait(&press, What::Tallies)
@@ -154,7 +184,23 @@ impl Outbox {
         tallies.handed_over().await?.ok()
     }
 
-    /// With the lock of the numbers held.
+    /// Returns when whatever was published before this call has been handed over, or never will be.
+    pub(crate) fn published<L>(&self, core: &Core<L>) -> BoxFuture<'static, ()> {
+        let press = core.press();
+        let mark = (!self.is_closed(&press)).then(|| self.make_wait(&press, What::Mark));
+        drop(press);
+        let written = self.written.clone();
+        Box::pin(async move {
+            if let Some(mark) = mark
+                && mark.handed_over().await.is_some()
+            {
+                return;
+            }
+            // Closed, it is still written.
+            written.cancelled().await;
+        })
+    }
+
     fn make_wait(&self, _press: &Press, what: What) -> Waits {
         // Relaxed: it rises under the lock.
         self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -162,18 +208,24 @@ impl Outbox {
         Waits { what, on_its_way, queue: self.queue.clone() }
     }
 
-    /// A ping behind the last tallies was answered.
-    pub(crate) fn tallies_arrived<L>(&self, core: &Core<L>) {
-        core.press().tallies_arrived();
+    fn is_closed(&self, _press: &Press) -> bool {
+        // Relaxed: it changes under the lock.
+        self.closed.load(Ordering::Relaxed)
     }
 
-    /// Takes nothing more; what is in the queue is still written.
+    /// Takes nothing more; what is on its way is still written.
     pub(crate) fn close<L>(&self, core: &Core<L>) {
         // Under the lock: nobody is on the short way, then, or gets there.
         let mut press = core.press();
         self.closed.store(true, Ordering::Relaxed);
         self.close.cancel();
         press.tallies_lost();
+    }
+}
+
+impl ShortWay {
+    fn bundler(&self) -> MutexGuard<'_, Bundler> {
+        self.bundler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,177 +242,105 @@ impl Waits {
 }
 
 impl<L: Link> Writer<L> {
-    /// Writes until the queue is closed, and empty.
+    /// Writes until the outbox is closed, and empty.
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
                 biased;
                 count = self.queue.recv_many(&mut batch, BATCH) => {
+                    self.write(&mut batch).await;
                     if count == 0 {
                         return;
                     }
-                    self.write(&mut batch).await;
                 }
+                () = self.short.some.notified() => self.write(&mut batch).await,
                 () = self.close.cancelled(), if !self.queue.is_closed() => self.queue.close(),
             }
         }
     }
 
+    /// Hands over what has come the short way, and behind it this from the long one.
     async fn write(&mut self, batch: &mut Vec<Pending>) {
-        let mut frames = Vec::with_capacity(batch.len());
-        let (mut waiting, mut tallies) = (Vec::with_capacity(batch.len()), Vec::new());
+        let mut waiting = Vec::with_capacity(batch.len());
+        let (mut tallies, mut marks) = (Vec::new(), Vec::new());
         // Data may belong to somebody who does anything when they are dropped: not under the lock.
         let mut envelopes = Vec::with_capacity(batch.len());
-        {
+        let mut bundles;
+        let unanswered = {
             let mut press = self.core.press();
+            bundles = self.short.bundler().take();
+            let unanswered = bundles.len();
+            let most = self.link.max_message();
             for Pending { what, on_its_way, answer } in batch.drain(..) {
-                let What::Envelope(envelope) = what else {
-                    tallies.push((on_its_way, answer));
-                    continue;
-                };
-                match press.print(&self.core, &envelope) {
-                    Ok((name, stamp, frame)) => {
-                        frames.push(Outgoing { name: name.clone(), frame });
-                        waiting.push((name, stamp, answer, on_its_way));
+                match what {
+                    What::Envelope(envelope) => {
+                        let name = press.name(&self.core, envelope.topic());
+                        match press.print(&name, &envelope, most, &mut self.bundler) {
+                            Ok(stamp) => waiting.push(Waiting { name, stamp, on_its_way, answer }),
+                            Err(error) => drop(answer.send(Err(error))),
+                        }
+                        envelopes.push(envelope);
                     }
-                    Err(error) => drop(answer.send(Err(error))),
+                    What::Tallies => tallies.push((on_its_way, answer)),
+                    What::Mark => marks.push((on_its_way, answer)),
                 }
-                envelopes.push(envelope);
             }
-        }
+            bundles.extend(self.bundler.take());
+            unanswered
+        };
         drop(envelopes);
-        let handovers = self.link.publish(frames).await;
-        // The last one first: a number that was the last can be used again.
-        for ((name, stamp, answer, on_its_way), handover) in
-            waiting.into_iter().zip(handovers).rev()
-        {
-            let result = self.core.press().settle(&name, &stamp, handover);
-            drop(on_its_way);
-            // Who has gone does not want to know.
-            let _ = answer.send(result);
+        if !bundles.is_empty() {
+            self.hand_over(bundles, unanswered, waiting).await;
         }
         if !tallies.is_empty() {
             // Now that it is known of each number whether it counts.
-            let frames = self.core.press().print_tallies();
-            self.link.publish(frames).await;
+            let messages = self.core.press().print_tallies();
+            self.link.publish(messages).await;
         }
-        for (_on_its_way, answer) in tallies {
+        for (_on_its_way, answer) in tallies.into_iter().chain(marks) {
             let _ = answer.send(Ok(()));
         }
     }
-}
 
-/// Makes frames of envelopes, with the numbers of the instance, which run on from connection to
-/// connection.
-pub(crate) struct Press {
-    sequencer: Sequencer,
-    /// So that a name is not made anew for every envelope.
-    names: Recent<String, Named>,
-    /// Topics that were published to since their last tally; at most [`TALLIES`].
-    untold: Vec<String>,
-    /// Topics whose tally is on its way: nobody knows yet whether it arrives.
-    told: Vec<String>,
-    buffer: BytesMut,
-}
-
-struct Named {
-    name: EngineName,
-    /// Whether it is one of the untold.
-    is_untold: bool,
-}
-
-impl Press {
-    pub(crate) fn new(origin: Origin) -> Mutex<Self> {
-        Mutex::new(Self {
-            sequencer: Sequencer::new(origin),
-            names: Recent::new(NAMES),
-            untold: Vec::new(),
-            told: Vec::new(),
-            buffer: BytesMut::new(),
-        })
-    }
-
-    /// Takes a number, and makes the frame.
-    fn print<L>(
-        &mut self,
-        core: &Core<L>,
-        envelope: &MessageEnvelope,
-    ) -> Result<(EngineName, Stamp, Bytes)> {
-        let topic = envelope.topic();
-        let name = if topic.len() > LONGEST {
-            core.names.name(topic)
-        } else {
-            let make = |_| Named { name: core.names.name(topic), is_untold: false };
-            let (named, _) = self.names.get_or_insert_with(topic, make);
-            let tells = core.options.format == Format::Binary && self.untold.len() < TALLIES;
-            if tells && !named.is_untold {
-                named.is_untold = true;
-                self.untold.push(topic.to_owned());
-            }
-            named.name.clone()
-        };
-        let stamp = self.sequencer.take(&name);
-        if self.buffer.capacity() < envelope.data().len() + 1024 {
-            self.buffer = BytesMut::with_capacity(CHUNK.max(envelope.data().len() + 1024));
-        }
-        match wire::encode(core.options.format, &stamp, envelope, &mut self.buffer) {
-            Ok(()) => Ok((name, stamp, self.buffer.split().freeze())),
-            Err(error) => {
-                self.sequencer.give_back(&name, &stamp);
-                Err(error)
+    /// The first ones are `unanswered`: their publishers have gone.
+    async fn hand_over(&self, bundles: Vec<Bundle>, unanswered: usize, mut waiting: Vec<Waiting>) {
+        let frames: Vec<_> = bundles.iter().map(|bundle| bundle.frames).collect();
+        let messages = bundles.into_iter().map(|bundle| bundle.outgoing).collect();
+        let mut handovers = self.link.publish(messages).await;
+        let answered = handovers.split_off(unanswered.min(handovers.len()));
+        // The last one first: a number that was the last can be used again.
+        for (frames, handover) in frames[unanswered..].iter().zip(answered).rev() {
+            for one in waiting.drain(waiting.len().saturating_sub(*frames)..).rev() {
+                let Waiting { name, stamp, on_its_way, answer } = one;
+                self.core.press().settle(&name, &stamp, &handover);
+                drop(on_its_way);
+                // Who has gone does not want to know.
+                let _ = answer.send(result(&handover));
             }
         }
-    }
-
-    /// The tallies of all topics that want one.
-    fn print_tallies(&mut self) -> Vec<Outgoing> {
-        let mut frames = Vec::with_capacity(self.untold.len());
-        for topic in mem::take(&mut self.untold) {
-            // Forgotten by one of the two, it has come out of use.
-            let Some(named) = self.names.peek_mut(topic.as_str()) else { continue };
-            named.is_untold = false;
-            let name = named.name.clone();
-            let Some(stamp) = self.sequencer.last(&name) else { continue };
-            if wire::encode_tally(&stamp, &topic, &mut self.buffer).is_ok() {
-                frames.push(Outgoing { name, frame: self.buffer.split().freeze() });
-                self.told.push(topic);
-            }
-        }
-        frames
-    }
-
-    /// The engine has got the tallies that were on their way.
-    fn tallies_arrived(&mut self) {
-        self.told = Vec::new();
-    }
-
-    /// The connection is lost, and perhaps with it the tallies that were on their way.
-    fn tallies_lost(&mut self) {
-        for topic in mem::take(&mut self.told) {
-            if let Some(named) = self.names.peek_mut(topic.as_str()).filter(|one| !one.is_untold) {
-                named.is_untold = true;
-                self.untold.push(topic);
-            }
-        }
-    }
-
-    /// What may have been sent all the same keeps its number: used twice, the second would be taken
-    /// for a duplicate.
-    fn settle(&mut self, name: &EngineName, stamp: &Stamp, handover: Handover) -> Result<()> {
-        match handover {
-            Handover::Taken => Ok(()),
-            Handover::Refused(error) => {
-                self.sequencer.give_back(name, stamp);
-                Err(error)
-            }
-            Handover::Unknown(error) => Err(error),
+        let mut untaken = frames
+            .iter()
+            .zip(handovers)
+            .filter_map(|(frames, handover)| Some((*frames, result(&handover).err()?)));
+        if let Some((first, error)) = untaken.next() {
+            let envelopes = first + untaken.map(|(frames, _)| frames).sum::<usize>();
+            let instance = self.core.origin;
+            // They keep their numbers: whoever listens is told that they are missing.
+            tracing::warn!(%instance, envelopes, %error, "what was published is lost");
         }
     }
 }
 
-impl<L> Core<L> {
-    fn press(&self) -> MutexGuard<'_, Press> {
-        self.press.lock().unwrap_or_else(PoisonError::into_inner)
+/// What publishers are told, each of them.
+fn result(handover: &Handover) -> Result<()> {
+    match handover {
+        Handover::Taken => Ok(()),
+        Handover::Refused(error) | Handover::Unknown(error) => Err(match error {
+            Error::Unavailable(cause) => Error::unavailable(cause.to_string()),
+            Error::Backend(cause) => Error::backend(cause.to_string()),
+            other if other.is_retryable() => Error::unavailable(other.to_string()),
+            other => Error::backend(other.to_string()),
+        }),
     }
 }

@@ -7,16 +7,24 @@ use std::mem;
 
 use backend_core::{Gap, GapCause, MessageEnvelope};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
+use crate::Verdict;
 use crate::core::Core;
 use crate::driver::Link;
 use crate::inbox::Deliver;
-use crate::topics::{Arrivals, Listened};
-use crate::{Verdict, wire};
+use crate::topics::Arrivals;
+use crate::wire::{self, Refused};
+
+/// How many envelopes are handed out at once, at most: few enough to spare readers an overflow.
+const AT_ONCE: usize = 32;
 
 impl<L: Link> Deliver for Core<L> {
-    fn deliver(&self, era: u64, name: &str, frames: &mut dyn Iterator<Item = Bytes>) {
+    fn deliver(&self, era: u64, name: &str, messages: &mut dyn Iterator<Item = Bytes>) {
         let Some(listened) = self.topics.get(name) else { return };
+        // Own echoes go before anything else is spent on them.
+        let others = messages.filter(|message| wire::peek_origin(message) != Some(self.origin));
+        let mut frames = others.flat_map(|message| wire::frames(&listened.topic, message));
         loop {
             let (mut ready, stop) = {
                 let mut arrivals = listened.lock();
@@ -24,13 +32,14 @@ impl<L: Link> Deliver for Core<L> {
                 if !self.is_current(era) {
                     return;
                 }
-                self.read(&listened, name, &mut arrivals, frames)
+                self.read(name, &mut arrivals, &mut frames)
             };
             // Readers are woken with no lock held. Refused only when the instance has closed, and
             // nobody is there to miss anything.
             let _ = self.engine.publish_all(&listened.topic, &mut ready);
             match stop {
                 Stop::End => return listened.give_back(ready),
+                Stop::Full => listened.give_back(ready),
                 Stop::Gap(missed, envelope) => {
                     self.tell(&listened.topic, Some(missed));
                     let _ = envelope.map(|envelope| self.engine.publish(envelope));
@@ -47,12 +56,20 @@ impl<L: Link> Deliver for Core<L> {
             self.tell(&listened.topic, missed);
         }
     }
+
+    fn published(&self, era: u64) -> Option<BoxFuture<'static, ()>> {
+        let live = self.live.borrow();
+        let live = live.as_ref().filter(|live| live.era == era)?;
+        Some(live.outbox.published(self))
+    }
 }
 
 /// Why reading stops.
 enum Stop {
     /// Nothing more has arrived.
     End,
+    /// So many are handed out at once.
+    Full,
     /// So many are missing: before this envelope, or before nothing, as a tally says.
     Gap(u64, Option<MessageEnvelope>),
 }
@@ -61,19 +78,13 @@ impl<L: Link> Core<L> {
     /// Reads frames up to the next gap; and gives what is to be handed out before it.
     fn read(
         &self,
-        listened: &Listened,
         name: &str,
         arrivals: &mut Arrivals,
-        frames: &mut dyn Iterator<Item = Bytes>,
+        frames: &mut impl Iterator<Item = Result<wire::Frame, Refused>>,
     ) -> (Vec<MessageEnvelope>, Stop) {
         let mut ready = mem::take(&mut arrivals.room);
         for frame in frames {
-            // An own echo, before anything else is spent on it.
-            if wire::peek_origin(&frame) == Some(self.origin) {
-                continue;
-            }
-            let decoded = wire::decode_of(&listened.topic, frame);
-            let wire::Frame { stamp, envelope, is_tally } = match decoded {
+            let wire::Frame { stamp, envelope, is_tally } = match frame {
                 Ok(frame) => frame,
                 Err(refused) => {
                     self.counters.refused(name, &refused);
@@ -93,7 +104,12 @@ impl<L: Link> Core<L> {
                 }
                 // A tally says nothing new, most of the time.
                 Verdict::Next | Verdict::Old if is_tally => {}
-                Verdict::Next => ready.push(envelope),
+                Verdict::Next => {
+                    ready.push(envelope);
+                    if ready.len() == AT_ONCE {
+                        return (ready, Stop::Full);
+                    }
+                }
                 Verdict::Old => self.counters.refused(name, &"it, or a later one, was here"),
                 Verdict::Implausible => self.counters.refused(name, &"its number is a forged one"),
             }

@@ -195,7 +195,7 @@ async fn outlive_pings<L: Link>(core: &Core<L>, link: &L, outbox: &Outbox) -> Bo
         // follow, and the next ping that is behind them tells that they have arrived.
         let tallied = timeout(AHEAD, outbox.tally(core)).await.is_ok();
         match timeout(patience, link.ping()).await {
-            Ok(Ok(())) if tallied => outbox.tallies_arrived(core),
+            Ok(Ok(())) if tallied => core.press().tallies_arrived(),
             Ok(Ok(())) => {}
             Ok(Err(error)) => return error.into(),
             Err(_) => return format!("no answer to a ping within {patience:?}").into(),

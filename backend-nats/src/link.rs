@@ -12,9 +12,9 @@ use backend_core::{BoxError, Error, Result};
 use backend_engine::name::EngineName;
 use backend_engine::{Handover, Inbox, Link, Outgoing};
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::sync::Semaphore;
-use tokio::task::{unconstrained, yield_now};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -84,7 +84,13 @@ impl NatsLink {
                 Arc::clone(&peers),
                 Arc::clone(&events),
             )),
-            tokio::spawn(answer(hellos, client.clone(), subjects.clone(), Arc::clone(&peers))),
+            tokio::spawn(answer(
+                hellos,
+                client.clone(),
+                subjects.clone(),
+                Arc::clone(&peers),
+                inbox.clone(),
+            )),
         ];
         let link = Self {
             client,
@@ -267,15 +273,14 @@ impl NatsLink {
         Ok(results)
     }
 
-    /// Hands over a frame: to the client's queue, and waits while that is full.
-    async fn hand_over(&self, frame: &Outgoing) -> Handover {
+    /// Hands over a message: to the client's queue, and waits while that is full.
+    async fn hand_over(&self, subject: Subject, message: Bytes) -> Handover {
         if self.events.is_lost() {
             return refused();
         }
-        let subject = Subject::from(frame.name.as_str());
         tokio::select! {
             biased;
-            sent = self.client.publish(subject, frame.frame.clone()) => match sent {
+            sent = self.client.publish(subject, message) => match sent {
                 Ok(()) => Handover::Taken,
                 // Its task has ended: it took nothing.
                 Err(_) => refused(),
@@ -284,23 +289,23 @@ impl NatsLink {
         }
     }
 
-    /// Hands over frames under names of which nobody knows yet whether the server takes them.
+    /// Hands over messages under names of which nobody knows yet whether the server takes them.
     ///
     /// The server says so only when it does not, so this waits for a mark. Once for each name and
     /// connection.
-    async fn hand_over_first(&self, frames: &[Outgoing]) -> Vec<Handover> {
+    async fn hand_over_first(&self, messages: &[Outgoing]) -> Vec<Handover> {
         let ask = |name| self.events.rights.ask(Right::Publish, name);
-        let names: HashSet<_> = frames.iter().map(|frame| frame.name.as_str()).collect();
+        let names: HashSet<_> = messages.iter().map(|one| one.name.as_str()).collect();
         let questions: HashMap<_, _> = names.into_iter().map(|name| (name, ask(name))).collect();
-        let mut handovers = Vec::with_capacity(frames.len());
-        for frame in frames {
-            handovers.push(self.hand_over(frame).await);
+        let mut handovers = Vec::with_capacity(messages.len());
+        for Outgoing { name, message } in messages {
+            handovers.push(self.hand_over(Subject::from(name.as_str()), message.clone()).await);
         }
         // If the connection is lost before that, nobody knows: they were handed over.
         if self.ask_server().await.is_ok() {
-            for (frame, handover) in frames.iter().zip(&mut handovers) {
+            for (outgoing, handover) in messages.iter().zip(&mut handovers) {
                 if let (Handover::Taken, Some(question)) =
-                    (&handover, questions.get(frame.name.as_str()))
+                    (&handover, questions.get(outgoing.name.as_str()))
                     && let Err(denial) = question.answer()
                 {
                     *handover = Handover::Refused(Error::backend(denial));
@@ -331,10 +336,18 @@ async fn read_own(
     events.lose("the connection has ended".to_owned());
 }
 
-/// Answers the others. The client has one queue: an answer goes out behind all that was published.
-async fn answer(mut hellos: Subscriber, client: Client, subjects: Subjects, peers: Arc<Peers>) {
+/// Answers the others, behind all that was published before they asked: the client has one queue, and
+/// what is not in there yet is waited for.
+async fn answer(
+    mut hellos: Subscriber,
+    client: Client,
+    subjects: Subjects,
+    peers: Arc<Peers>,
+    inbox: Inbox,
+) {
     while let Some(message) = hellos.next().await {
         if let Some((connection, answer)) = peers.hear(&message.payload) {
+            inbox.published().await;
             // If it fails, the connection has ended, and so will this.
             let _ = client.publish(subjects.of(connection), answer.encode()).await;
         }
@@ -348,7 +361,7 @@ fn refused() -> Handover {
 
 #[async_trait]
 impl Link for NatsLink {
-    fn max_frame(&self) -> Option<usize> {
+    fn max_message(&self) -> Option<usize> {
         Some(self.client.max_payload())
     }
 
@@ -378,12 +391,12 @@ impl Link for NatsLink {
         }
     }
 
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {
-        let mut handovers = Vec::with_capacity(frames.len());
-        let mut rest = &frames[..];
-        while let Some((frame, behind)) = rest.split_first() {
-            if self.events.rights.may_publish(frame.name.as_str()).is_some() {
-                handovers.push(self.hand_over(frame).await);
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
+        let mut handovers = Vec::with_capacity(messages.len());
+        let mut rest = &messages[..];
+        while let Some((Outgoing { name, message }, behind)) = rest.split_first() {
+            if let Some(subject) = self.events.rights.may_publish(name.as_str()) {
+                handovers.push(self.hand_over(subject, message.clone()).await);
                 rest = behind;
             } else {
                 let (first, behind) = rest.split_at(rest.len().min(QUESTIONS));
@@ -394,17 +407,10 @@ impl Link for NatsLink {
         handovers
     }
 
-    const TAKES_AT_ONCE: bool = true;
+    const IS_UNANSWERED: bool = true;
 
-    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Handover> {
-        let subject = self.events.rights.may_publish(name.as_str())?;
-        if self.events.is_lost() {
-            return Some(refused());
-        }
-        // Not constrained: an exhausted budget would look like a full queue.
-        let sent = unconstrained(self.client.publish(subject, frame)).now_or_never()?;
-        // Its task has ended: it took nothing.
-        Some(sent.map_or_else(|_| refused(), |()| Handover::Taken))
+    fn is_granted(&self, name: &EngineName) -> bool {
+        !self.events.is_lost() && self.events.rights.may_publish(name.as_str()).is_some()
     }
 
     async fn ping(&self) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::tls::{ClientCertificate, Tls};
 
 /// The largest frame, unless set: as much as the server lets wait for a subscriber for long (the
 /// soft limit of `client-output-buffer-limit pubsub`), and a quarter of what it lets wait at all.
-const MAX_FRAME: usize = 8 * 1024 * 1024;
+const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 
 /// Options of a [`RedisBackend`]; made by [`RedisBackend::builder`].
 ///
@@ -48,7 +48,7 @@ pub struct Builder {
     client_name: Option<String>,
     tls: Tls,
     require_tls: bool,
-    max_frame: usize,
+    max_message: usize,
     options: Options,
 }
 
@@ -62,7 +62,7 @@ impl Builder {
             client_name: None,
             tls: Tls::default(),
             require_tls: false,
-            max_frame: MAX_FRAME,
+            max_message: MAX_MESSAGE,
             options: Options::default(),
         }
     }
@@ -175,8 +175,8 @@ impl Builder {
     /// `proto-max-bulk-len` (512 MB) it closes the publisher's connection; and with one above the
     /// hard limit of `client-output-buffer-limit pubsub` (32 MB) it closes the connections of *all
     /// subscribers*. Several that wait for the same subscriber count together.
-    pub fn max_frame(mut self, bytes: usize) -> Self {
-        self.max_frame = bytes;
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
         self
     }
 
@@ -235,7 +235,7 @@ impl Builder {
             credentials: self.given.or(self.found),
             client_name: self.client_name,
             tls: self.tls,
-            max_frame: self.max_frame,
+            max_message: self.max_message,
             probe: Names::new(&self.options.namespace).internal("redis"),
             operation_timeout: self.options.operation_timeout,
             last: AtomicUsize::new(0),

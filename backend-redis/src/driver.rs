@@ -24,7 +24,7 @@ pub(crate) struct RedisDriver {
     pub(crate) credentials: Option<Credentials>,
     pub(crate) client_name: Option<String>,
     pub(crate) tls: Tls,
-    pub(crate) max_frame: usize,
+    pub(crate) max_message: usize,
     pub(crate) probe: EngineName,
     pub(crate) operation_timeout: Duration,
     /// The server that was connected to last, which is tried first.
@@ -70,9 +70,9 @@ impl RedisDriver {
         let (name, probe) = (self.client_name.as_deref(), self.probe.clone());
         if server.tls {
             let socket = self.tls.connect(&server.host, socket).await?;
-            RedisLink::start(socket, &introduction, name, self.max_frame, probe, inbox).await
+            RedisLink::start(socket, &introduction, name, self.max_message, probe, inbox).await
         } else {
-            RedisLink::start(socket, &introduction, name, self.max_frame, probe, inbox).await
+            RedisLink::start(socket, &introduction, name, self.max_message, probe, inbox).await
         }
     }
 

@@ -33,7 +33,7 @@
 //! | health and counters | both are kept |
 //! | total order (O2) | on one server; not among the nodes of a cluster |
 //! | exact gaps | where a reader is too slow, and where a publisher's connection loses something |
-//! | largest data | [`Builder::max_frame`], 8 MiB, less the head, topic, scope and id |
+//! | largest data | [`Builder::max_message`], 8 MiB, less the head, topic, scope and id |
 //!
 //! How some of it comes about:
 //!
@@ -75,7 +75,7 @@
 //! | setting | default | |
 //! |---|---|---|
 //! | `client-output-buffer-limit pubsub` | `32mb 8mb 60` | what may wait for one subscriber: more lets it survive longer pauses, and costs the server memory. Keep it well above the largest frame |
-//! | `proto-max-bulk-len` | `512mb` | a larger frame costs its publisher the connection; keep [`Builder::max_frame`] below |
+//! | `proto-max-bulk-len` | `512mb` | a larger frame costs its publisher the connection; keep [`Builder::max_message`] below |
 //! | `tcp-keepalive` | `300` | when the server lets go of an instance that has vanished; until then it keeps messages for it |
 //! | `maxclients` | `10000` | one for each instance |
 //! | `timeout` | `0` | never, or longer than [`Builder::ping_interval`]: an instance that publishes nothing is silent in between |

@@ -23,7 +23,7 @@ use crate::hello::hello;
 /// Commands that may wait for the client's task to take them.
 const QUEUE: usize = 1024;
 
-/// The most bytes of frames that are sent as one. Each is copied on its way into the socket.
+/// The most bytes of messages that are sent as one. Each is copied on its way into the socket.
 const CHUNK: usize = 1024 * 1024;
 
 /// A connection to a server.
@@ -33,7 +33,7 @@ pub(crate) struct RedisLink {
     /// The client's: the connection ends with it, and it with the connection.
     task: AbortOnDropHandle<()>,
     lost: CancellationToken,
-    max_frame: usize,
+    max_message: usize,
     /// Where something is published to see whether that works. Nobody listens.
     probe: EngineName,
 }
@@ -43,7 +43,7 @@ impl RedisLink {
         socket: S,
         introduction: &RedisConnectionInfo,
         client_name: Option<&str>,
-        max_frame: usize,
+        max_message: usize,
         probe: EngineName,
         inbox: Inbox,
     ) -> Result<Self, BoxError>
@@ -67,24 +67,24 @@ impl RedisLink {
             let _ended = ended;
             task.await;
         }));
-        let link = Self { connection, task, lost, max_frame, probe };
+        let link = Self { connection, task, lost, max_message, probe };
         hello(link.connection.clone(), client_name).await.map_err(|unfit| unfit.to_string())?;
         Ok(link)
     }
 
-    async fn send(&self, frames: &[Outgoing]) -> Vec<Handover> {
-        let mut pipeline = Pipeline::with_capacity(frames.len());
-        for Outgoing { name, frame } in frames {
-            pipeline.cmd("PUBLISH").arg(name.as_str()).arg(&frame[..]);
+    async fn send(&self, messages: &[Outgoing]) -> Vec<Handover> {
+        let mut pipeline = Pipeline::with_capacity(messages.len());
+        for Outgoing { name, message } in messages {
+            pipeline.cmd("PUBLISH").arg(name.as_str()).arg(&message[..]);
         }
         let mut connection = self.connection.clone();
         // As values, for an error of one is none of the others.
-        match connection.send_packed_commands(&pipeline, 0, frames.len()).await {
-            Ok(replies) if replies.len() == frames.len() => {
+        match connection.send_packed_commands(&pipeline, 0, messages.len()).await {
+            Ok(replies) if replies.len() == messages.len() => {
                 replies.into_iter().map(published).collect()
             }
-            Ok(_) => unknown(frames, "answers are missing"),
-            Err(error) => unknown(frames, &error.to_string()),
+            Ok(_) => unknown(messages, "answers are missing"),
+            Err(error) => unknown(messages, &error.to_string()),
         }
     }
 }
@@ -94,19 +94,19 @@ fn receive(inbox: &Inbox, PushInfo { kind, data }: PushInfo) {
     if kind != PushKind::Message {
         return;
     }
-    let Ok([Value::BulkString(name), Value::BulkString(frame)]) = <[Value; 2]>::try_from(data)
+    let Ok([Value::BulkString(name), Value::BulkString(message)]) = <[Value; 2]>::try_from(data)
     else {
         return;
     };
     // All names are ASCII.
     if let Ok(name) = str::from_utf8(&name) {
-        inbox.deliver(name, frame.into());
+        inbox.deliver(name, message.into());
     }
 }
 
-fn unknown(frames: &[Outgoing], why: &str) -> Vec<Handover> {
+fn unknown(messages: &[Outgoing], why: &str) -> Vec<Handover> {
     let unknown = |_| Handover::Unknown(Error::unavailable(why.to_owned()));
-    frames.iter().map(unknown).collect()
+    messages.iter().map(unknown).collect()
 }
 
 /// What a reply to PUBLISH says.
@@ -133,8 +133,8 @@ fn failed(error: &RedisError) -> Error {
 
 #[async_trait]
 impl Link for RedisLink {
-    fn max_frame(&self) -> Option<usize> {
-        Some(self.max_frame)
+    fn max_message(&self) -> Option<usize> {
+        Some(self.max_message)
     }
 
     async fn subscribe(&self, name: &EngineName) -> Result<()> {
@@ -145,9 +145,9 @@ impl Link for RedisLink {
         self.connection.clone().unsubscribe(name.as_str()).await.map_err(|error| failed(&error))
     }
 
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {
-        let mut results = Vec::with_capacity(frames.len());
-        let mut rest = &frames[..];
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
+        let mut results = Vec::with_capacity(messages.len());
+        let mut rest = &messages[..];
         while !rest.is_empty() {
             let (chunk, behind) = rest.split_at(chunk(rest));
             if self.lost.is_cancelled() {
@@ -189,11 +189,11 @@ impl Link for RedisLink {
     }
 }
 
-/// How many of the first frames are sent as one; at least one of them.
-fn chunk(frames: &[Outgoing]) -> usize {
+/// How many of the first messages are sent as one; at least one of them.
+fn chunk(messages: &[Outgoing]) -> usize {
     let mut bytes = 0;
-    let within = frames.iter().take_while(|outgoing| {
-        bytes += outgoing.frame.len();
+    let within = messages.iter().take_while(|outgoing| {
+        bytes += outgoing.message.len();
         bytes <= CHUNK
     });
     within.count().max(1)

@@ -3,9 +3,10 @@
 //! 1. All numbers are big-endian and of fixed width: the place of each field is known before any
 //!    is read, nothing branches on a length, and the whole length is checked once, at the head.
 //! 2. Lengths are added up as `u64`, where five `u32` cannot overflow; nothing is allocated before
-//!    the sum is known to be the frame's own length.
-//! 3. The data comes last and is a slice of the frame.
+//!    the sum is known to be there.
+//! 3. The data comes last and is a slice of the message.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,9 +88,10 @@ fn length(field: &str, length: usize) -> Result<u32> {
         .map_err(|_| Error::codec(format!("{field} of {length} bytes: the wire takes up to 4 GiB")))
 }
 
-/// The envelope shares the text of its topic if that is `known`.
-pub(super) fn decode(mut frame: Bytes, known: Option<&Arc<str>>) -> Result<Frame, Refused> {
-    let mut rest = Reader { all: frame.len(), rest: &frame };
+/// Takes the first frame off what begins with one; if that is refused, as much of it as has been read
+/// or none. The envelope shares the text of its topic if that is `known`.
+pub(super) fn decode(from: &mut Bytes, known: Option<&Arc<str>>) -> Result<Frame, Refused> {
+    let mut rest = Reader { all: from.len(), rest: from };
     let [_magic, version] = rest.array()?;
     if version != VERSION {
         return Err(Refused::Version { version });
@@ -121,12 +123,14 @@ pub(super) fn decode(mut frame: Bytes, known: Option<&Arc<str>>) -> Result<Frame
         length.map(|length| text(rest.bytes(length)?, field).map(str::to_owned)).transpose()
     };
     let (scope, id) = (owned(scope, "scope")?, owned(id, "id")?);
-    // The data are what is left of it.
-    let before = frame.len() - rest.rest.len();
-    frame.advance(before);
+    let before = from.len() - rest.rest.len();
+    from.advance(before);
+    // That they are there has been checked by `holds`. The last ones need no second handle.
+    let data = data as usize;
+    let data = if data == from.len() { mem::take(from) } else { from.split_to(data) };
     let mut envelope = match known {
-        Some(known) => MessageEnvelope::of_shared(Arc::clone(known), frame),
-        None => MessageEnvelope::new(topic, frame),
+        Some(known) => MessageEnvelope::of_shared(Arc::clone(known), data),
+        None => MessageEnvelope::new(topic, data),
     };
     if let Some(scope) = scope {
         envelope = envelope.with_scope(scope);
@@ -171,16 +175,10 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// Whether the rest is exactly as long as these together.
+    /// Whether the rest is as long as these together, at least.
     fn holds(&self, lengths: [u32; 4]) -> Result<(), Refused> {
-        let (needed, left) = (lengths.into_iter().map(u64::from).sum(), self.rest.len() as u64);
-        if needed > left {
-            return Err(self.truncated(needed));
-        }
-        if needed < left {
-            return Err(Refused::Trailing { extra: left - needed });
-        }
-        Ok(())
+        let needed = lengths.into_iter().map(u64::from).sum();
+        if needed > self.rest.len() as u64 { Err(self.truncated(needed)) } else { Ok(()) }
     }
 
     fn bytes(&mut self, length: u32) -> Result<&'a [u8], Refused> {

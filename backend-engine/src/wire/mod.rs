@@ -1,4 +1,7 @@
-//! One envelope as bytes, and back: what goes through the engine.
+//! Envelopes as bytes, and back: what goes through the engine.
+//!
+//! An envelope is a *frame*. A *message* of the engine has one frame, or several binary ones of one
+//! topic and one instance, one right behind the other.
 //!
 //! There are two formats, and every instance reads both, so they may be mixed on one bus.
 //!
@@ -47,6 +50,8 @@ mod binary;
 mod json;
 mod refused;
 
+use std::iter::FusedIterator;
+use std::mem;
 use std::sync::Arc;
 
 use backend_core::{Error, MessageEnvelope, Result};
@@ -96,8 +101,8 @@ impl Frame {
 
 /// Appends the frame of `envelope` to `into`, whose capacity is grown where it does not suffice.
 ///
-/// `into` may hold other frames already; split yours off and freeze it. All frames that were split
-/// off one buffer share its memory, which is freed with the last of them.
+/// `into` may hold other frames already: of the same message, or split yours off and freeze it. All
+/// that was split off one buffer shares its memory, which is freed with the last of them.
 ///
 /// # Errors
 /// [`Error::Codec`]: the format has no form for the envelope (JSON: a ttl of more than `i64::MAX`
@@ -128,46 +133,102 @@ pub fn encode_tally(stamp: &Stamp, topic: &str, into: &mut BytesMut) -> Result<(
     binary::encode_tally(stamp, topic, into)
 }
 
-/// Reads a frame of either format.
+/// Reads a message that is one frame, of either format.
 ///
 /// The data of a binary frame is a slice of `frame`, and keeps its memory.
 ///
 /// # Errors
 /// [`Refused`], if it is not exactly one well-formed frame of a known version.
-pub fn decode(frame: Bytes) -> Result<Frame, Refused> {
-    read(frame, None)
+pub fn decode(mut frame: Bytes) -> Result<Frame, Refused> {
+    let decoded = read(&mut frame, None)?;
+    match frame.len() {
+        0 => Ok(decoded),
+        extra => Err(Refused::Trailing { extra: extra as u64 }),
+    }
 }
 
-/// Reads a frame that should be of this topic: as [`decode`] and [`Frame::expect_topic`] one after
-/// the other, and the envelope of a binary frame shares the text of the topic.
+/// Reads a message, which has one frame or more, of this topic: each as [`decode`] and
+/// [`Frame::expect_topic`] would, one after the other.
 ///
-/// # Errors
-/// [`Refused`], if it is no frame, or one of another topic.
-pub fn decode_of(topic: &Arc<str>, frame: Bytes) -> Result<Frame, Refused> {
-    let frame = read(frame, Some(topic))?;
-    frame.expect_topic(topic)?;
-    Ok(frame)
+/// Ends with the message, or with what is refused of it: where the next frame would begin, nobody
+/// knows then. An empty message is refused. Envelopes of binary frames share the text of the topic.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use backend_core::MessageEnvelope;
+/// use backend_engine::wire::{self, Format, Refused};
+/// use backend_engine::{Origin, Stamp};
+/// use bytes::BytesMut;
+///
+/// let (origin, mut message) = (Origin::random(), BytesMut::new());
+/// for (sequence, what) in [(1, "one coffee"), (2, "one tea")] {
+///     let stamp = Stamp { origin, epoch: 0, sequence };
+///     wire::encode(Format::Binary, &stamp, &MessageEnvelope::new("orders", what), &mut message)?;
+/// }
+/// message.extend_from_slice(b"and more");
+///
+/// let topic = Arc::from("orders");
+/// let mut frames = wire::frames(&topic, message.freeze());
+/// assert_eq!(frames.next().unwrap()?.envelope.data(), "one coffee");
+/// assert_eq!(frames.next().unwrap()?.envelope.data(), "one tea");
+/// assert_eq!(frames.next(), Some(Err(Refused::Foreign { first: b'a' })));
+/// assert_eq!(frames.next(), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn frames(topic: &Arc<str>, message: Bytes) -> Frames<'_> {
+    Frames { topic, rest: message, is_first: true }
 }
 
-fn read(frame: Bytes, known: Option<&Arc<str>>) -> Result<Frame, Refused> {
-    match frame.first() {
+/// What [`frames`] gives.
+#[derive(Clone, Debug)]
+pub struct Frames<'a> {
+    topic: &'a Arc<str>,
+    rest: Bytes,
+    is_first: bool,
+}
+
+impl Iterator for Frames<'_> {
+    type Item = Result<Frame, Refused>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let is_first = mem::replace(&mut self.is_first, false);
+        let frame = match self.rest.first() {
+            None if !is_first => return None,
+            // Not behind another one: JSON is a message of its own.
+            Some(&first) if !is_first && first != binary::MAGIC => Err(Refused::Foreign { first }),
+            _ => read(&mut self.rest, Some(self.topic)),
+        };
+        let frame = frame.and_then(|frame| frame.expect_topic(self.topic).map(|()| frame));
+        if frame.is_err() {
+            self.rest = Bytes::new();
+        }
+        Some(frame)
+    }
+}
+
+impl FusedIterator for Frames<'_> {}
+
+/// Takes a frame off what begins with one.
+fn read(from: &mut Bytes, known: Option<&Arc<str>>) -> Result<Frame, Refused> {
+    match from.first() {
         None => Err(Refused::Empty),
-        Some(&binary::MAGIC) => binary::decode(frame, known),
-        Some(b'{') => json::decode(&frame),
+        Some(&binary::MAGIC) => binary::decode(from, known),
+        Some(b'{') => json::decode(&mem::take(from)),
         Some(&first) => Err(Refused::Foreign { first }),
     }
 }
 
-/// Who published this frame, if that stands at its place: a few nanoseconds, to drop an own echo
+/// Who published this message, if that stands at its place: a few nanoseconds, to drop an own echo
 /// before it is decoded.
 ///
-/// `None` says nothing: the frame may be in JSON of another order, of an unknown version, or no
-/// frame at all. If a frame decodes, what was peeked is its stamp's origin.
+/// `None` says nothing: it may be in JSON of another order, of an unknown version, or no message of
+/// this project's at all. If its first frame decodes, what was peeked is its stamp's origin.
 #[must_use]
-pub fn peek_origin(frame: &[u8]) -> Option<Origin> {
-    match frame.first() {
-        Some(&binary::MAGIC) => binary::peek_origin(frame),
-        _ => json::peek_origin(frame),
+pub fn peek_origin(message: &[u8]) -> Option<Origin> {
+    match message.first() {
+        Some(&binary::MAGIC) => binary::peek_origin(message),
+        _ => json::peek_origin(message),
     }
 }
 

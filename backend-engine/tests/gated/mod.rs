@@ -114,7 +114,7 @@ impl Driver for Engine {
 /// It answers also after it was given up: a connection may be slow, and not dead.
 #[async_trait]
 impl Link for GatedLink {
-    fn max_frame(&self) -> Option<usize> {
+    fn max_message(&self) -> Option<usize> {
         None
     }
 
@@ -135,9 +135,9 @@ impl Link for GatedLink {
         Ok(())
     }
 
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
         self.0.publish.pass().await;
-        frames.iter().map(|_| Handover::Taken).collect()
+        messages.iter().map(|_| Handover::Taken).collect()
     }
 
     async fn ping(&self) -> Result<()> {

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use backend_core::{BoxError, Error, Result};
 use backend_engine::name::{EngineName, LONGEST};
 use backend_engine::{Driver, Handover, Inbox, Link, Outgoing};
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -65,7 +64,7 @@ fn handover(sent: Result<(), Refused>) -> Handover {
 
 #[async_trait]
 impl Link for SwitchboardLink {
-    fn max_frame(&self) -> Option<usize> {
+    fn max_message(&self) -> Option<usize> {
         Some(MAX_DATA)
     }
 
@@ -80,15 +79,9 @@ impl Link for SwitchboardLink {
         self.ping().await
     }
 
-    async fn publish(&self, frames: Vec<Outgoing>) -> Vec<Handover> {
-        let send = |Outgoing { name, frame }| handover(self.line.send(name.as_str(), frame));
-        frames.into_iter().map(send).collect()
-    }
-
-    const TAKES_AT_ONCE: bool = true;
-
-    fn try_publish(&self, name: &EngineName, frame: Bytes) -> Option<Handover> {
-        Some(handover(self.line.send(name.as_str(), frame)))
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
+        let send = |Outgoing { name, message }| handover(self.line.send(name.as_str(), message));
+        messages.into_iter().map(send).collect()
     }
 
     async fn ping(&self) -> Result<()> {

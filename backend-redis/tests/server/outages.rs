@@ -165,7 +165,7 @@ async fn what_the_server_does_not_take_costs_the_connection_alone() -> Result {
 
 async fn what_is_too_large_is_refused_before_it_is_sent() -> Result {
     let redis = Redis::start().await?;
-    let here = quick(redis.url()).max_frame(64 * 1024).connect().await?;
+    let here = quick(redis.url()).max_message(64 * 1024).connect().await?;
     let there = quick(redis.url()).connect().await?;
     let mut orders = there.subscribe("orders").await?;
     let refused = here.publish(MessageEnvelope::new("orders", vec![0; 64 * 1024])).await;

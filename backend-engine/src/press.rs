@@ -1,0 +1,141 @@
+//! Makes frames of envelopes, and gives them their numbers.
+//!
+//! A number is taken, and its frame put in its place on the way out, in one step that nobody gets in
+//! between of: with the [`Press`] locked. Taken before, numbers would reach the engine in another
+//! order than they were taken in, and receivers would tell of losses that never were.
+//!
+//! What is lost is told when something later arrives. When nothing later is published, a *tally* is
+//! that: a frame without an envelope, for each topic that was published to since the last one.
+
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use backend_core::{MessageEnvelope, Result};
+use bytes::BytesMut;
+
+use crate::bundle::Bundler;
+use crate::core::Core;
+use crate::driver::{Handover, Outgoing};
+use crate::name::{EngineName, LONGEST};
+use crate::recent::Recent;
+use crate::wire::{self, Format};
+use crate::{Origin, Sequencer, Stamp};
+
+/// How many names are remembered, at least, of topics that are no longer than names are.
+const NAMES: usize = 4096;
+
+/// How many topics get a tally at a time, at most: with one-off topics by the thousand, tallies are
+/// not to be as many as envelopes.
+const TALLIES: usize = 1024;
+
+/// The numbers of an instance, which run on from connection to connection.
+pub(crate) struct Press {
+    sequencer: Sequencer,
+    /// So that a name is not made anew for every envelope.
+    names: Recent<String, Named>,
+    /// Topics that were published to since their last tally; at most [`TALLIES`].
+    untold: Vec<String>,
+    /// Topics whose tally is on its way: nobody knows yet whether it arrives.
+    told: Vec<String>,
+}
+
+struct Named {
+    name: EngineName,
+    /// Whether it is one of the untold.
+    is_untold: bool,
+}
+
+impl Press {
+    pub(crate) fn new(origin: Origin) -> Mutex<Self> {
+        Mutex::new(Self {
+            sequencer: Sequencer::new(origin),
+            names: Recent::new(NAMES),
+            untold: Vec::new(),
+            told: Vec::new(),
+        })
+    }
+
+    /// The name of a topic that is published to.
+    pub(crate) fn name<L>(&mut self, core: &Core<L>, topic: &str) -> EngineName {
+        if topic.len() > LONGEST {
+            return core.names.name(topic);
+        }
+        let make = |_| Named { name: core.names.name(topic), is_untold: false };
+        let (named, _) = self.names.get_or_insert_with(topic, make);
+        let tells = core.options.format == Format::Binary && self.untold.len() < TALLIES;
+        if tells && !named.is_untold {
+            named.is_untold = true;
+            self.untold.push(topic.to_owned());
+        }
+        named.name.clone()
+    }
+
+    /// Takes a number, and puts the frame into a message, where the engine takes `most` bytes.
+    pub(crate) fn print(
+        &mut self,
+        name: &EngineName,
+        envelope: &MessageEnvelope,
+        most: Option<usize>,
+        into: &mut Bundler,
+    ) -> Result<Stamp> {
+        let stamp = self.sequencer.take(name);
+        match into.push(name, &stamp, envelope, most) {
+            Ok(()) => Ok(stamp),
+            Err(error) => {
+                self.sequencer.give_back(name, &stamp);
+                Err(error)
+            }
+        }
+    }
+
+    /// What has become of a number. What may have been sent all the same keeps its: used twice, the
+    /// second would be taken for a duplicate.
+    pub(crate) fn settle(&mut self, name: &EngineName, stamp: &Stamp, handover: &Handover) {
+        if let Handover::Refused(_) = handover {
+            self.sequencer.give_back(name, stamp);
+        }
+    }
+
+    /// Whether there are topics that want a tally, or have one on its way.
+    pub(crate) fn has_tallies(&self) -> bool {
+        !self.untold.is_empty() || !self.told.is_empty()
+    }
+
+    /// The tallies of all topics that want one.
+    pub(crate) fn print_tallies(&mut self) -> Vec<Outgoing> {
+        let (mut messages, mut buffer) = (Vec::with_capacity(self.untold.len()), BytesMut::new());
+        for topic in mem::take(&mut self.untold) {
+            // Forgotten by one of the two, it has come out of use.
+            let Some(named) = self.names.peek_mut(topic.as_str()) else { continue };
+            named.is_untold = false;
+            let name = named.name.clone();
+            let Some(stamp) = self.sequencer.last(&name) else { continue };
+            if wire::encode_tally(&stamp, &topic, &mut buffer).is_ok() {
+                messages.push(Outgoing { name, message: buffer.split().freeze() });
+                self.told.push(topic);
+            }
+        }
+        messages
+    }
+
+    /// The engine has got the tallies that were on their way.
+    pub(crate) fn tallies_arrived(&mut self) {
+        self.told = Vec::new();
+    }
+
+    /// The connection is lost, and perhaps with it the tallies that were on their way.
+    pub(crate) fn tallies_lost(&mut self) {
+        for topic in mem::take(&mut self.told) {
+            if let Some(named) = self.names.peek_mut(topic.as_str()).filter(|one| !one.is_untold) {
+                named.is_untold = true;
+                self.untold.push(topic);
+            }
+        }
+    }
+}
+
+impl<L> Core<L> {
+    pub(crate) fn press(&self) -> MutexGuard<'_, Press> {
+        self.press.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
