@@ -8,7 +8,7 @@ use backend_core::{MessageEnvelope, Result};
 use bytes::BytesMut;
 
 use crate::Stamp;
-use crate::driver::Outgoing;
+use crate::driver::{Handover, Outgoing};
 use crate::name::EngineName;
 use crate::wire::{self, Format};
 
@@ -101,6 +101,20 @@ impl Bundler {
         self.finish();
         (self.frames, self.bytes) = (0, 0);
         std::mem::take(&mut self.full)
+    }
+
+    /// Hands over all there is, which is one message. `None`: it was not taken, and stays.
+    pub(crate) fn hand_over(
+        &mut self,
+        by: impl FnOnce(&Outgoing) -> Option<Handover>,
+    ) -> Option<Handover> {
+        self.finish();
+        let handover = self.full.last().and_then(|only| by(&only.outgoing));
+        if handover.is_some() {
+            self.full.clear();
+            (self.frames, self.bytes) = (0, 0);
+        }
+        handover
     }
 
     fn finish(&mut self) {

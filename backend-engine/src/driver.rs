@@ -115,12 +115,25 @@ pub trait Link: Send + Sync + 'static {
     /// all, it is told as missing where it is missed.
     const IS_UNANSWERED: bool = false;
 
-    /// Whether the engine is known to take what is published under this name. It is asked under a lock,
-    /// and only where publishes are [unanswered](Self::IS_UNANSWERED); elsewhere a publisher waits for
-    /// what [`publish`](Self::publish) says of its message.
+    /// Whether the engine is known to take what is published under this name. Called under a lock, and
+    /// only where publishes are [unanswered](Self::IS_UNANSWERED); elsewhere a publisher waits for what
+    /// [`publish`](Self::publish) says of its message.
     fn is_granted(&self, name: &EngineName) -> bool {
         let _ = name;
         false
+    }
+
+    /// Whether the client has nothing to send, so that a single message spares the way through a task.
+    /// A guess will do: while it is `false`, messages wait, and leave together. Called as the last one.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
+    /// Hands over a message, if that needs no waiting; `None`: it does, and was not handed over. Called
+    /// under a lock, where the last two said `true`, and not while [`publish`](Self::publish) is going on.
+    fn try_publish(&self, outgoing: &Outgoing) -> Option<Handover> {
+        let _ = outgoing;
+        None
     }
 
     /// Goes to the engine and back, *through the path that messages take*, so that it shows both

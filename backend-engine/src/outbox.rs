@@ -7,7 +7,8 @@
 //! one, so what one task publishes stays in order, also if it stopped waiting for the one before.
 //!
 //! The task takes all that is there, each time; so what comes while it is at work, or before it has its
-//! turn, leaves [together](crate::bundle), and a publish on its own leaves at once.
+//! turn, leaves [together](crate::bundle). A publish on its own does not wait for that turn: if the link
+//! is idle, the publisher hands the message over itself.
 //!
 //! Tallies of what was published go the long way, with each ping.
 //!
@@ -16,7 +17,9 @@
 //!    whoever finds 0 there is alone for as long as it is.
 //! 2. A number is taken in the order in which its frame leaves: under the same lock it is put behind
 //!    all that is on the short way, and the task empties that before it numbers what is in the queue.
-//! 3. Once closed, and with the writer gone, nothing is handed over any more.
+//! 3. A publisher hands over itself only when nothing is on either way, and the writer has nothing in
+//!    its hands, all of which it knows under the locks.
+//! 4. Once closed, and with the writer gone, nothing is handed over any more.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,11 +58,17 @@ pub(crate) struct Outbox {
     written: CancellationToken,
 }
 
-/// Locked with the press locked, and for as long as it takes to add a frame, or to carry all off.
 struct ShortWay {
-    bundler: Mutex<Bundler>,
-    /// That there is something.
+    /// Locked with the press locked, to begin with.
+    messages: Mutex<Messages>,
+    /// That there are some.
     some: Notify,
+}
+
+struct Messages {
+    bundler: Bundler,
+    /// Whether the writer has carried some off, and not handed them over yet.
+    are_out: bool,
 }
 
 /// The task at the end of both ways.
@@ -127,8 +136,8 @@ impl Outbox {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (close, written) = (CancellationToken::new(), CancellationToken::new());
         let format = core.options.format;
-        let bundler = Mutex::new(Bundler::new(format));
-        let short = Arc::new(ShortWay { bundler, some: Notify::new() });
+        let messages = Messages { bundler: Bundler::new(format), are_out: false };
+        let short = Arc::new(ShortWay { messages: Mutex::new(messages), some: Notify::new() });
         let writer = Writer {
             core,
             link,
@@ -156,16 +165,26 @@ impl Outbox {
         // Acquire: pairs with the release in `OnItsWay`.
         if L::IS_UNANSWERED && self.waiting.load(Ordering::Acquire) == 0 {
             let (name, most) = (press.name(core, envelope.topic()), link.max_message());
-            let mut bundler = self.short.bundler();
+            let mut messages = self.short.messages();
+            let Messages { bundler, are_out } = &mut *messages;
             let has_room = bundler.frames() < QUEUE && bundler.bytes() < ROOM;
             if has_room && (bundler.joins(&name, envelope, most) || link.is_granted(&name)) {
                 let is_first = bundler.frames() == 0;
-                let printed = press.print(&name, envelope, most, &mut bundler);
-                drop((bundler, press));
+                let stamp = match press.print(&name, envelope, most, bundler) {
+                    Ok(stamp) => stamp,
+                    Err(error) => return Offered::Done(Err(error)),
+                };
+                if is_first && !*are_out && link.is_idle() {
+                    if let Some(handover) = bundler.hand_over(|only| link.try_publish(only)) {
+                        press.settle(&name, &stamp, &handover);
+                        return Offered::Done(result(&handover));
+                    }
+                }
+                drop((messages, press));
                 if is_first {
                     self.short.some.notify_one();
                 }
-                return Offered::Done(printed.map(|_| ()));
+                return Offered::Done(Ok(()));
             }
         }
         Offered::Waits(self.make_wait(&press, What::Envelope(envelope.clone())))
@@ -224,8 +243,21 @@ impl Outbox {
 }
 
 impl ShortWay {
-    fn bundler(&self) -> MutexGuard<'_, Bundler> {
-        self.bundler.lock().unwrap_or_else(PoisonError::into_inner)
+    fn messages(&self) -> MutexGuard<'_, Messages> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries all off.
+    fn take(&self) -> Vec<Bundle> {
+        let mut messages = self.messages();
+        let bundles = messages.bundler.take();
+        messages.are_out = !bundles.is_empty();
+        bundles
+    }
+
+    /// What was carried off has been handed over.
+    fn taken(&self) {
+        self.messages().are_out = false;
     }
 }
 
@@ -269,7 +301,7 @@ impl<L: Link> Writer<L> {
         let mut bundles;
         let unanswered = {
             let mut press = self.core.press();
-            bundles = self.short.bundler().take();
+            bundles = self.short.take();
             let unanswered = bundles.len();
             let most = self.link.max_message();
             for Pending { what, on_its_way, answer } in batch.drain(..) {
@@ -308,6 +340,7 @@ impl<L: Link> Writer<L> {
         let frames: Vec<_> = bundles.iter().map(|bundle| bundle.frames).collect();
         let messages = bundles.into_iter().map(|bundle| bundle.outgoing).collect();
         let mut handovers = self.link.publish(messages).await;
+        self.short.taken();
         let answered = handovers.split_off(unanswered.min(handovers.len()));
         // The last one first: a number that was the last can be used again.
         for (frames, handover) in frames[unanswered..].iter().zip(answered).rev() {

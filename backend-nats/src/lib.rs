@@ -166,6 +166,7 @@ mod forward;
 mod link;
 mod marks;
 mod peers;
+mod publisher;
 mod refusal;
 mod rights;
 mod subjects;

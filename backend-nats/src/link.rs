@@ -23,6 +23,7 @@ use crate::events::Events;
 use crate::forward::{Forward, Orders};
 use crate::marks::Marks;
 use crate::peers::{Answer, Id, Peers};
+use crate::publisher::Publisher;
 use crate::rights::{Question, Right};
 use crate::subjects::Subjects;
 
@@ -36,6 +37,7 @@ const QUESTIONS: usize = 50;
 #[derive(Debug)]
 pub(crate) struct NatsLink {
     client: Client,
+    publisher: Publisher,
     inbox: Inbox,
     events: Arc<Events>,
     subjects: Subjects,
@@ -75,6 +77,7 @@ impl NatsLink {
         let connection = Uuid::new_v4().into_bytes();
         let (own, marks) = (subjects.of(connection), Arc::new(Marks::default()));
         let peers = Arc::new(Peers::new(instance, connection));
+        let publisher = Publisher::new(client.clone());
         let answers = client.subscribe(own.clone()).await?;
         let hellos = client.subscribe(subjects.hello.clone()).await?;
         let readers = [
@@ -86,7 +89,7 @@ impl NatsLink {
             )),
             tokio::spawn(answer(
                 hellos,
-                client.clone(),
+                publisher.clone(),
                 subjects.clone(),
                 Arc::clone(&peers),
                 inbox.clone(),
@@ -94,6 +97,7 @@ impl NatsLink {
         ];
         let link = Self {
             client,
+            publisher,
             inbox,
             events,
             subjects,
@@ -191,7 +195,7 @@ impl NatsLink {
     }
 
     async fn send(&self, subject: &Subject, payload: Bytes) -> Result<()> {
-        self.client.publish(subject.clone(), payload).await.map_err(Error::unavailable)
+        self.publisher.publish(subject.clone(), payload).await.map_err(Error::unavailable)
     }
 
     /// A round trip. What the server has denied before is known then.
@@ -280,7 +284,7 @@ impl NatsLink {
         }
         tokio::select! {
             biased;
-            sent = self.client.publish(subject, message) => match sent {
+            sent = self.publisher.publish(subject, message) => match sent {
                 Ok(()) => Handover::Taken,
                 // Its task has ended: it took nothing.
                 Err(_) => refused(),
@@ -340,7 +344,7 @@ async fn read_own(
 /// what is not in there yet is waited for.
 async fn answer(
     mut hellos: Subscriber,
-    client: Client,
+    publisher: Publisher,
     subjects: Subjects,
     peers: Arc<Peers>,
     inbox: Inbox,
@@ -349,7 +353,7 @@ async fn answer(
         if let Some((connection, answer)) = peers.hear(&message.payload) {
             inbox.published().await;
             // If it fails, the connection has ended, and so will this.
-            let _ = client.publish(subjects.of(connection), answer.encode()).await;
+            let _ = publisher.publish(subjects.of(connection), answer.encode()).await;
         }
     }
 }
@@ -411,6 +415,17 @@ impl Link for NatsLink {
 
     fn is_granted(&self, name: &EngineName) -> bool {
         !self.events.is_lost() && self.events.rights.may_publish(name.as_str()).is_some()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.publisher.is_idle()
+    }
+
+    fn try_publish(&self, Outgoing { name, message }: &Outgoing) -> Option<Handover> {
+        let subject = self.events.rights.may_publish(name.as_str())?;
+        let sent = self.publisher.try_publish(subject, message.clone())?;
+        // Its task has ended: it took nothing.
+        Some(sent.map_or_else(|_| refused(), |()| Handover::Taken))
     }
 
     async fn ping(&self) -> Result<()> {

@@ -63,7 +63,7 @@ pub trait Engine: Sized {
     fn subscriptions(&self, number: usize) -> impl Future<Output = Result<Vec<Self::Receiver>>>;
 }
 
-/// Runs everything, and writes the report.
+/// Runs everything, or the parts that the command line names, and writes the report.
 ///
 /// # Errors
 /// The server cannot be started or reached, or the report not be written.
@@ -81,10 +81,19 @@ pub fn run<E: Engine>() -> Result {
     let engine = runtime.block_on(E::start())?;
     let title = format!("`{}` and {} by itself", E::ADAPTER, E::CLIENT);
     let mut bench = Bench { engine, runtime, rounds, report: Report::new(E::NAME, &title) };
-    bench.throughputs()?;
-    bench.latencies()?;
-    bench.many_subscriptions()?;
-    bench.recoveries()?;
+    let wanted: Vec<_> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let parts: [(&str, fn(&mut Bench<E>) -> Result); 4] = [
+        ("throughput", Bench::throughputs),
+        ("latency", Bench::latencies),
+        ("subscriptions", Bench::many_subscriptions),
+        ("recovery", Bench::recoveries),
+    ];
+    for (name, part) in parts {
+        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
+            part(&mut bench)?;
+        }
+    }
     Ok(bench.report.write()?)
 }
 
