@@ -119,3 +119,19 @@ fn a_tally_is_what_it_always_was() {
     let tally = Frame { stamp: Some(stamp), envelope, is_tally: true };
     assert_eq!(wire::decode(golden!("v1-tally.bin")), Ok(tally));
 }
+
+#[test]
+fn two_frames_in_one_message_are_what_they_always_were() {
+    let (first, coffee) = plain();
+    let second = stamp(COUNTING, 0, 8);
+    let tea = MessageEnvelope::new("orders", "one tea");
+    let mut written = BytesMut::new();
+    for (stamp, envelope) in [(&first, &coffee), (&second, &tea)] {
+        wire::encode(Format::Binary, stamp, envelope, &mut written).expect("there is a form");
+    }
+    assert_eq!(written, golden!("v1-two.bin"));
+    assert_eq!(wire::peek_origin(&written), Some(COUNTING));
+    let frame = |stamp, envelope| Ok(Frame { stamp: Some(stamp), envelope, is_tally: false });
+    let read: Vec<_> = wire::frames(&"orders".into(), written.freeze()).collect();
+    assert_eq!(read, [frame(first, coffee), frame(second, tea)]);
+}

@@ -1,6 +1,6 @@
 //! Whatever the bytes, a frame or a reason comes of it, and no panic.
 
-use backend_engine::wire::{self, Refused};
+use backend_engine::wire::{self, Frame, Refused};
 use backend_engine::{Ledger, Origin, Stamp};
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -93,6 +93,34 @@ fn nothing_may_follow_a_frame() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// What comes out of it as a message of this topic.
+fn read_all(topic: &str, message: &[u8]) -> Vec<Result<Frame, Refused>> {
+    wire::frames(&topic.into(), Bytes::copy_from_slice(message)).collect()
+}
+
+#[test]
+fn with_what_is_refused_goes_the_rest_of_its_message() {
+    let [plain, full] = [GOLDEN[0], GOLDEN[1]];
+    let foreign = [plain, b"hello", plain].concat();
+    let [Ok(_), Err(Refused::Foreign { first: b'h' })] = read_all("orders", &foreign)[..] else {
+        panic!("the first one is read, and the rest is refused as one");
+    };
+    let cut = [plain, full, &plain[..58]].concat();
+    let truncated = Refused::Truncated { needed: 59, actual: 58 };
+    assert!(matches!(&read_all("orders", &cut)[..], [Ok(_), Ok(_), Err(why)] if *why == truncated));
+    assert!(matches!(read_all("prices", &[plain, plain].concat())[..], [Err(Refused::Topic)]));
+    assert!(matches!(read_all("orders", b"")[..], [Err(Refused::Empty)]));
+}
+
+#[test]
+fn json_is_a_message_of_its_own() {
+    let [binary, json] = [GOLDEN[0], GOLDEN[5]];
+    assert!(matches!(read_all("orders", json)[..], [Ok(_)]));
+    assert!(matches!(read_all("orders", &[json, json].concat())[..], [Err(Refused::Json(_))]));
+    let behind = read_all("orders", &[binary, json].concat());
+    assert!(matches!(behind[..], [Ok(_), Err(Refused::Foreign { first: b'{' })]));
 }
 
 #[test]
@@ -207,6 +235,27 @@ proptest! {
     #[test]
     fn any_bytes_give_a_frame_or_a_reason(bytes in nearly_frames()) {
         let _ = read(&bytes);
+    }
+
+    #[test]
+    fn any_message_gives_frames_and_then_perhaps_a_reason(
+        parts in proptest::collection::vec(nearly_frames(), 0..5),
+    ) {
+        let message = parts.concat();
+        let frames = read_all("orders", &message);
+        prop_assert!(!frames.is_empty() && frames.len() <= 1 + message.len() / 43, "{frames:?}");
+        let data: usize = frames.iter().flatten().map(|frame| frame.envelope.data().len()).sum();
+        prop_assert!(data <= message.len());
+        let is_read = |frame: &Result<Frame, _>| {
+            frame.as_ref().is_ok_and(|frame| frame.envelope.topic() == "orders")
+        };
+        prop_assert!(frames[..frames.len() - 1].iter().all(is_read), "{frames:?}");
+        if let Some(one) = parts.first().filter(|_| parts.len() == 1)
+            && let Ok(frame) = read(one)
+            && frame.envelope.topic() == "orders"
+        {
+            prop_assert_eq!(frames, [Ok(frame)]);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use backend_engine::wire;
 const PAGE: &str = include_str!("../../docs/wire.md");
 const FULL: &[u8] = include_bytes!("golden/v1-full.bin");
 const TALLY: &[u8] = include_bytes!("golden/v1-tally.bin");
+const TWO: &[u8] = include_bytes!("golden/v1-two.bin");
 
 /// The lines of the block that comes right after `<!-- name -->`.
 fn block(name: &str) -> Vec<&'static str> {
@@ -18,7 +19,7 @@ fn block(name: &str) -> Vec<&'static str> {
 
 #[test]
 fn the_frames_on_the_page_are_the_golden_ones() {
-    for (name, golden) in [("v1-full.bin", FULL), ("v1-tally.bin", TALLY)] {
+    for (name, golden) in [("v1-full.bin", FULL), ("v1-tally.bin", TALLY), ("v1-two.bin", TWO)] {
         let mut frame = Vec::new();
         for line in block(name) {
             let (offset, rest) =

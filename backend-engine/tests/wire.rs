@@ -1,5 +1,6 @@
 //! What was written is read, in both formats, for any envelope; and its length is known before.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::{Error, MessageEnvelope};
@@ -108,6 +109,24 @@ proptest! {
         let frame = Bytes::from(serde_json::to_vec(&envelope).unwrap());
         prop_assert_eq!(wire::peek_origin(&frame), None);
         prop_assert_eq!(wire::decode(frame).unwrap(), Frame { stamp: None, envelope: expected, is_tally: false });
+    }
+
+    #[test]
+    fn a_message_has_all_its_frames(
+        topic in texts(),
+        all in proptest::collection::vec((stamps(), envelopes()), 1..8),
+    ) {
+        let (mut message, mut expected) = (BytesMut::new(), Vec::new());
+        for (stamp, other) in all {
+            let mut envelope = MessageEnvelope::new(topic.clone(), other.data().clone());
+            if let Some(scope) = other.scope() {
+                envelope = envelope.with_scope(scope);
+            }
+            wire::encode(Format::Binary, &stamp, &envelope, &mut message).unwrap();
+            expected.push(Ok(Frame { stamp: Some(stamp), envelope, is_tally: false }));
+        }
+        let topic: Arc<str> = topic.into();
+        prop_assert_eq!(wire::frames(&topic, message.freeze()).collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! An engine that does what it is asked for when the test lets it, connection by connection.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backend_core::{BoxError, Result};
+use backend_core::{BoxError, Error, Result};
 use backend_engine::name::EngineName;
+use backend_engine::wire::{self, Frame};
 use backend_engine::{Driver, Handover, Inbox, Link, Outgoing};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
@@ -29,6 +31,13 @@ pub(crate) struct Connection {
     pub(crate) catch_up: Gate,
     pub(crate) publish: Gate,
     pub(crate) ping: Gate,
+    /// Names that it is known to take, so that their publishers wait for no answer.
+    pub(crate) granted: Mutex<BTreeSet<String>>,
+    /// Whether it takes a message that comes alone at once.
+    pub(crate) is_idle: AtomicBool,
+    /// Whether it refuses what is published.
+    pub(crate) refuses: AtomicBool,
+    published: Mutex<Vec<Outgoing>>,
     names: Mutex<BTreeSet<String>>,
     lost: CancellationToken,
 }
@@ -54,6 +63,28 @@ impl Connection {
 
     pub(crate) fn holds(&self, name: &str) -> bool {
         self.names().contains(name)
+    }
+
+    /// What has been handed over so far: the frames of each message.
+    pub(crate) fn published(&self) -> Vec<Vec<Frame>> {
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |Outgoing { name, message }: &Outgoing| {
+            let topic = name.as_str().strip_prefix("tavern.").expect("it has the namespace").into();
+            wire::frames(&topic, message.clone()).map(|one| one.expect("it is a frame")).collect()
+        };
+        published.iter().map(read).collect()
+    }
+
+    pub(crate) fn grant(&self, name: &str) {
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+    }
+
+    fn take(&self, outgoing: Outgoing) -> Handover {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Handover::Refused(Error::backend("it takes nothing now"));
+        }
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).push(outgoing);
+        Handover::Taken
     }
 
     fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
@@ -103,6 +134,10 @@ impl Driver for Engine {
             catch_up: Gate::new(),
             publish: Gate::new(),
             ping: Gate::new(),
+            granted: Mutex::default(),
+            is_idle: AtomicBool::new(false),
+            refuses: AtomicBool::new(false),
+            published: Mutex::default(),
             names: Mutex::default(),
             lost: CancellationToken::new(),
         });
@@ -137,7 +172,22 @@ impl Link for GatedLink {
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
         self.0.publish.pass().await;
-        messages.iter().map(|_| Handover::Taken).collect()
+        messages.into_iter().map(|outgoing| self.0.take(outgoing)).collect()
+    }
+
+    const IS_UNANSWERED: bool = true;
+
+    fn is_granted(&self, name: &EngineName) -> bool {
+        let granted = self.0.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        granted.contains(name.as_str())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.0.is_idle.load(Ordering::Relaxed)
+    }
+
+    fn try_publish(&self, outgoing: &Outgoing) -> Option<Handover> {
+        Some(self.0.take(outgoing.clone()))
     }
 
     async fn ping(&self) -> Result<()> {
