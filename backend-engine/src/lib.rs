@@ -27,7 +27,8 @@
 //! 3. **`Link::subscribe`**: when is it *true* that whatever is published from now on will arrive? The
 //!    engine's own reply, if that says so (Redis); else whatever has to be sent behind the request, and
 //!    come back (NATS). This is where adapters go wrong, and the suite looks hardest (clause D4).
-//! 4. **`Link::publish`**: what was refused, what may have been sent all the same? See [`Handover`].
+//! 4. **`Link::publish`**: what was refused, what may have been sent all the same? See [`Handover`]. Does
+//!    the engine answer at all? If not, see [`Link::IS_UNANSWERED`].
 //! 5. **`Link::ping`**: over the path that messages take.
 //! 6. **The suite**: a `Harness` with a private server, a wire that can be cut, and a `Probe` that asks
 //!    the server what it holds. Then kill the server in the middle of everything.
@@ -54,8 +55,8 @@
 //!
 //! Events of [`tracing`]: `info` for a connection, and for the end of an outage with its duration, the
 //! number of topics and of attempts; `warn` for the beginning of an outage with its cause, for each new
-//! cause while it lasts, for envelopes lost on their way, and for messages that were dropped, the last
-//! two at most once a second; `error` for a topic that the engine denies after an outage. `instance` is
+//! cause while it lasts, for what was published and then not taken by the engine's client, for envelopes
+//! lost on their way, and for messages that were dropped, the last two at most once a second; `error` for a topic that the engine denies after an outage. `instance` is
 //! the instance's [`Origin`]. None of them holds data, nor a password.
 
 mod backend;

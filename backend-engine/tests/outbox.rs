@@ -126,7 +126,11 @@ async fn an_idle_client_is_given_it_at_once_unless_something_is_before_it() {
 
     test.connection.publish.let_through(ALL);
     test.is_written().await;
-    assert_eq!(test.published(), messages(&[("orders", &[1]), ("orders", &[2]), ("orders", &[3])]));
+    let three = messages(&[("orders", &[1]), ("orders", &[2]), ("orders", &[3])]);
+    assert_eq!(test.published(), three);
+    let by_the_task = test.connection.publish.arrived();
+    assert!(test.publish_now("orders", 4));
+    assert_eq!((test.published().len(), test.connection.publish.arrived()), (4, by_the_task));
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@
 //! cargo bench -p backend-nats --bench compare
 //! ```
 //!
-//! `ROUNDS` sets how many rounds count. Both sides publish by handing the message to the client's
-//! queue, as `Ok` means no more over NATS.
+//! `ROUNDS` sets how many rounds count, and `-- throughput latency subscriptions recovery` which parts
+//! run. Neither side waits for the server: `Ok` says that the message is in a queue to it, the
+//! client's, or the adapter's before that.
 
 #[path = "../tests/support/mod.rs"]
 mod support;

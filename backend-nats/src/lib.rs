@@ -44,9 +44,11 @@
 //! - **Nothing older** (D3): the answers come behind all that those instances had published before.
 //! - **Never echoed** (D2): what comes back of the instance's own is dropped here, by an id that
 //!   outlives connections.
-//! - **`Ok` of a publish** says that the client has taken the envelope to send it. The first one to a
-//!   topic, on each connection, waits until the server has had a chance to deny it; the next ones
-//!   wait for nothing, as long as the client's queue has room.
+//! - **`Ok` of a publish** says that the envelope has its number, and its place in the queue to the
+//!   server. The first one to a topic, on each connection, waits until the server has had a chance to
+//!   deny it; the next ones wait for nothing, as long as there is room (1,024 envelopes or 1 MiB, and
+//!   the client's queue behind that). What waits there for one topic is sent as one message, of up to
+//!   16 KiB.
 //! - **An error of a publish or subscribe** is its own. [`Error::Backend`](backend_core::Error::Backend):
 //!   the server denies it. [`Error::Unavailable`](backend_core::Error::Unavailable): there was no
 //!   connection. After it, an envelope may have arrived all the same.
@@ -153,7 +155,8 @@
 //!
 //! `builder` (`auth`: URLs) → `driver` (servers, in turn; `refusal`: why not) → `link` (one
 //! connection): `rights` (what the server denies), `marks` and `peers` (what has arrived, and who has
-//! answered), `forward` and `backlog` (a task for each topic), `events` (what the client tells besides). Above it is `backend-engine`: names, numbers, frames, and
+//! answered), `publisher` (the client's queue), `forward` and `backlog` (a task for each topic),
+//! `events` (what the client tells besides). Above it is `backend-engine`: names, numbers, frames, and
 //! the supervisor.
 
 mod auth;

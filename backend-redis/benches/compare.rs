@@ -4,9 +4,10 @@
 //! cargo bench -p backend-redis --bench compare
 //! ```
 //!
-//! `ROUNDS` sets how many rounds count. Both sides await the server's reply to each PUBLISH. The
-//! client is used as its documentation shows: multiplexed connections over RESP3, whose subscribers
-//! get what comes through a channel.
+//! `ROUNDS` sets how many rounds count, and `-- throughput latency subscriptions recovery` which parts
+//! run. Both sides await the server's reply to what they have published. The client is used as its
+//! documentation shows: multiplexed connections over RESP3, whose subscribers get what comes through a
+//! channel.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
