@@ -170,6 +170,21 @@ pub enum Handover {
     Unknown(Error),
 }
 
+impl Handover {
+    /// What a publisher is told of it; several may be, of one message.
+    pub(crate) fn result(&self) -> Result<()> {
+        match self {
+            Self::Taken => Ok(()),
+            Self::Refused(error) | Self::Unknown(error) => Err(match error {
+                Error::Unavailable(cause) => Error::unavailable(cause.to_string()),
+                Error::Backend(cause) => Error::backend(cause.to_string()),
+                other if other.is_retryable() => Error::unavailable(other.to_string()),
+                other => Error::backend(other.to_string()),
+            }),
+        }
+    }
+}
+
 /// A message on its way to the engine.
 #[derive(Clone, Debug)]
 pub struct Outgoing {

@@ -39,8 +39,8 @@
 //!
 //! # The way of one envelope
 //!
-//! Out: `backend.rs` (`publish`) → `core.rs` (is there a connection?) → `outbox.rs` (the two ways out),
-//! `press.rs` (a number, and a frame) and `bundle.rs` (a message) → the adapter's [`Link`]. With [`name`],
+//! Out: `backend.rs` (`publish`) → `core.rs` (is there a connection?) → `outbox.rs` and
+//! `short_way.rs` (the two ways out), `press.rs` (a number, and a frame), `bundle.rs` (a message) → the adapter's [`Link`]. With [`name`],
 //! [`Sequencer`] and [`wire`].
 //!
 //! In: the adapter → `inbox.rs` → `receive.rs` (an own echo? an envelope of this topic? the next one?)
@@ -77,6 +77,7 @@ mod registry;
 mod released;
 mod seldom;
 mod sequencer;
+mod short_way;
 mod stamp;
 mod supervisor;
 mod topics;

@@ -21,30 +21,27 @@
 //!    its hands, all of which it knows under the locks.
 //! 4. Once closed, and with the writer gone, nothing is handed over any more.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use backend_core::{Error, MessageEnvelope, Result};
+use backend_core::{MessageEnvelope, Result};
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::Stamp;
 use crate::bundle::{Bundle, Bundler};
 use crate::core::Core;
-use crate::driver::{Handover, Link};
+use crate::driver::Link;
 use crate::name::EngineName;
 use crate::press::Press;
+use crate::short_way::ShortWay;
 
-/// Envelopes that wait to be handed over, on each way. With more, publishers wait, as long as an
-/// operation may take.
+/// Envelopes that wait on the long way. With more, publishers wait, as long as an operation may take.
 const QUEUE: usize = 1024;
 
 /// The most that is taken out of the queue at once.
 const BATCH: usize = 256;
-
-/// Bytes that wait on the short way, but for a single frame that is larger.
-const ROOM: usize = 1024 * 1024;
 
 /// The way out of one connection. A clone is the same one.
 #[derive(Clone)]
@@ -56,19 +53,6 @@ pub(crate) struct Outbox {
     close: CancellationToken,
     /// Cancelled when the writer has gone.
     written: CancellationToken,
-}
-
-struct ShortWay {
-    /// Locked with the press locked, to begin with.
-    messages: Mutex<Messages>,
-    /// That there are some.
-    some: Notify,
-}
-
-struct Messages {
-    bundler: Bundler,
-    /// Whether the writer has carried some off, and not handed them over yet.
-    are_out: bool,
 }
 
 /// The task at the end of both ways.
@@ -136,8 +120,7 @@ impl Outbox {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (close, written) = (CancellationToken::new(), CancellationToken::new());
         let format = core.options.format;
-        let messages = Messages { bundler: Bundler::new(format), are_out: false };
-        let short = Arc::new(ShortWay { messages: Mutex::new(messages), some: Notify::new() });
+        let short = Arc::new(ShortWay::new(format));
         let writer = Writer {
             core,
             link,
@@ -163,29 +146,11 @@ impl Outbox {
             return Offered::Done(Err(core.outage()));
         }
         // Acquire: pairs with the release in `OnItsWay`.
-        if L::IS_UNANSWERED && self.waiting.load(Ordering::Acquire) == 0 {
-            let (name, most) = (press.name(core, envelope.topic()), link.max_message());
-            let mut messages = self.short.messages();
-            let Messages { bundler, are_out } = &mut *messages;
-            let has_room = bundler.frames() < QUEUE && bundler.bytes() < ROOM;
-            if has_room && (bundler.joins(&name, envelope, most) || link.is_granted(&name)) {
-                let is_first = bundler.frames() == 0;
-                let stamp = match press.print(&name, envelope, most, bundler) {
-                    Ok(stamp) => stamp,
-                    Err(error) => return Offered::Done(Err(error)),
-                };
-                if is_first && !*are_out && link.is_idle() {
-                    if let Some(handover) = bundler.hand_over(|only| link.try_publish(only)) {
-                        press.settle(&name, &stamp, &handover);
-                        return Offered::Done(result(&handover));
-                    }
-                }
-                drop((messages, press));
-                if is_first {
-                    self.short.some.notify_one();
-                }
-                return Offered::Done(Ok(()));
-            }
+        if L::IS_UNANSWERED
+            && self.waiting.load(Ordering::Acquire) == 0
+            && let Some(result) = self.short.send(&mut press, core, link, envelope)
+        {
+            return Offered::Done(result);
         }
         Offered::Waits(self.make_wait(&press, What::Envelope(envelope.clone())))
     }
@@ -242,25 +207,6 @@ impl Outbox {
     }
 }
 
-impl ShortWay {
-    fn messages(&self) -> MutexGuard<'_, Messages> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Carries all off.
-    fn take(&self) -> Vec<Bundle> {
-        let mut messages = self.messages();
-        let bundles = messages.bundler.take();
-        messages.are_out = !bundles.is_empty();
-        bundles
-    }
-
-    /// What was carried off has been handed over.
-    fn taken(&self) {
-        self.messages().are_out = false;
-    }
-}
-
 impl Waits {
     /// The long way. `None`: the connection was lost before it was written, or just then.
     ///
@@ -286,7 +232,7 @@ impl<L: Link> Writer<L> {
                         return;
                     }
                 }
-                () = self.short.some.notified() => self.write(&mut batch).await,
+                () = self.short.some() => self.write(&mut batch).await,
                 () = self.close.cancelled(), if !self.queue.is_closed() => self.queue.close(),
             }
         }
@@ -301,7 +247,7 @@ impl<L: Link> Writer<L> {
         let mut bundles;
         let unanswered = {
             let mut press = self.core.press();
-            bundles = self.short.take();
+            bundles = self.short.take(&press);
             let unanswered = bundles.len();
             let most = self.link.max_message();
             for Pending { what, on_its_way, answer } in batch.drain(..) {
@@ -349,31 +295,18 @@ impl<L: Link> Writer<L> {
                 self.core.press().settle(&name, &stamp, &handover);
                 drop(on_its_way);
                 // Who has gone does not want to know.
-                let _ = answer.send(result(&handover));
+                let _ = answer.send(handover.result());
             }
         }
         let mut untaken = frames
             .iter()
             .zip(handovers)
-            .filter_map(|(frames, handover)| Some((*frames, result(&handover).err()?)));
+            .filter_map(|(frames, handover)| Some((*frames, handover.result().err()?)));
         if let Some((first, error)) = untaken.next() {
             let envelopes = first + untaken.map(|(frames, _)| frames).sum::<usize>();
             let instance = self.core.origin;
             // They keep their numbers: whoever listens is told that they are missing.
             tracing::warn!(%instance, envelopes, %error, "what was published is lost");
         }
-    }
-}
-
-/// What publishers are told, each of them.
-fn result(handover: &Handover) -> Result<()> {
-    match handover {
-        Handover::Taken => Ok(()),
-        Handover::Refused(error) | Handover::Unknown(error) => Err(match error {
-            Error::Unavailable(cause) => Error::unavailable(cause.to_string()),
-            Error::Backend(cause) => Error::backend(cause.to_string()),
-            other if other.is_retryable() => Error::unavailable(other.to_string()),
-            other => Error::backend(other.to_string()),
-        }),
     }
 }

@@ -83,7 +83,7 @@ pub fn run<E: Engine>() -> Result {
     let mut bench = Bench { engine, runtime, rounds, report: Report::new(E::NAME, &title) };
     let wanted: Vec<_> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let parts: [(&str, fn(&mut Bench<E>) -> Result); 4] = [
+    let parts: [(&str, Part<E>); 4] = [
         ("throughput", Bench::throughputs),
         ("latency", Bench::latencies),
         ("subscriptions", Bench::many_subscriptions),
@@ -96,6 +96,9 @@ pub fn run<E: Engine>() -> Result {
     }
     Ok(bench.report.write()?)
 }
+
+/// Adds its rows to the report.
+type Part<E> = fn(&mut Bench<E>) -> Result;
 
 struct Bench<E> {
     engine: E,

@@ -1,7 +1,5 @@
 //! What an instance does while the engine has not answered yet.
 
-mod gated;
-
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -16,7 +14,7 @@ use futures_util::{FutureExt, poll};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use gated::Engine;
+use crate::engine::Engine;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

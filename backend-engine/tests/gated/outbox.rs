@@ -1,7 +1,5 @@
 //! What leaves an instance when, and together with what.
 
-mod gated;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -12,7 +10,7 @@ use backend_engine::{EngineBackend, Options};
 use futures_util::{FutureExt, poll};
 use tokio::time::timeout;
 
-use gated::{Connection, Engine};
+use crate::engine::{Connection, Engine};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
