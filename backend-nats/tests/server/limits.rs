@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use backend_core::{Backend, Error, Event, HealthAwareBackend, MessageEnvelope, ObservableBackend};
-use backend_nats::NatsBackend;
+use backend_nats::{Format, NatsBackend};
 use engine_harness::Result;
 use engine_harness::wait::{expect, next, recoveries, recovery, until_it_says};
 use futures_util::StreamExt;
@@ -113,7 +113,8 @@ async fn what_the_client_throws_away_is_counted() -> Result {
     /// More than that queue holds.
     const SENT: u64 = 100_000;
     let nats = Nats::start().await?;
-    let here = quick(nats.url()).connect().await?;
+    // In JSON each is a message of its own.
+    let here = quick(nats.url()).format(Format::Json).connect().await?;
     let there = quick(nats.url()).capacity(1 << 17).connect().await?;
     let mut orders = there.subscribe("orders").await?;
     let mut others = there.subscribe("others").await?;
