@@ -132,11 +132,13 @@ impl NatsLink {
 
     /// Returns after a round that began later than this.
     async fn round(&self) -> Result<()> {
-        let mine = self.rounds.begun.load(Ordering::Relaxed) + 1;
+        // Written, and not read: either whoever begins the next round sees what this has sent before,
+        // or this sees that it has begun.
+        let mine = self.rounds.begun.fetch_add(0, Ordering::AcqRel) + 1;
         // Whoever gets it next carries out the round for all that wait.
         let mut ended = self.rounds.ended.lock().await;
         if *ended < mine {
-            let begun = self.rounds.begun.fetch_add(1, Ordering::Relaxed) + 1;
+            let begun = self.rounds.begun.fetch_add(1, Ordering::AcqRel) + 1;
             self.ask_all().await?;
             *ended = begun;
         }

@@ -5,6 +5,7 @@ use backend_core::{Backend, MessageEnvelope};
 use backend_nats::NatsBackend;
 use engine_harness::Result;
 use engine_harness::wait::expect;
+use tokio::try_join;
 
 use crate::support::{Nats, quick};
 
@@ -12,6 +13,7 @@ engine_harness::tests![
     nothing_is_missed_after_subscribe,
     nothing_is_missed_where_somebody_listens_to_everything,
     nothing_is_missed_between_two_servers_of_a_cluster,
+    nothing_is_missed_by_instances_that_connect_at_the_same_time,
 ];
 
 /// Subscribes again and again, and publishes at once.
@@ -52,4 +54,20 @@ async fn nothing_is_missed_between_two_servers_of_a_cluster() -> Result {
     let (here, there) = (quick(one.url()).connect().await?, quick(other.url()).connect().await?);
     subscribe_and_publish(&here, &there, 1_000).await?;
     subscribe_and_publish(&there, &here, 1_000).await
+}
+
+/// Neither server knows yet that the other's instance listens for those that come.
+async fn nothing_is_missed_by_instances_that_connect_at_the_same_time() -> Result {
+    let [one, other, _] = Nats::start_cluster().await?;
+    for _ in 0..100 {
+        let connect = |nats: &Nats| quick(nats.url()).connect();
+        let (here, there) = try_join!(connect(&one), connect(&other))?;
+        here.publish(MessageEnvelope::new("orders", "unheard")).await?;
+        let mut orders = there.subscribe("orders").await?;
+        here.publish(MessageEnvelope::new("orders", "one coffee")).await?;
+        expect(&mut orders, "one coffee").await?;
+        here.close().await?;
+        there.close().await?;
+    }
+    Ok(())
 }
