@@ -82,7 +82,8 @@ impl Bundler {
             self.finish();
             let needed = length(envelope).max(LARGEST);
             if self.buffer.capacity() < needed {
-                self.buffer = BytesMut::with_capacity(CHUNK.max(needed));
+                // Where all that was cut off it is gone, it begins anew.
+                self.buffer.reserve(CHUNK.max(needed));
             }
         }
         let before = self.buffer.len();

@@ -151,7 +151,8 @@ pub fn decode(mut frame: Bytes) -> Result<Frame, Refused> {
 /// [`Frame::expect_topic`] would, one after the other.
 ///
 /// Ends with the message, or with what is refused of it: where the next frame would begin, nobody
-/// knows then. An empty message is refused. Envelopes of binary frames share the text of the topic.
+/// knows then. An empty message is refused. Envelopes of binary frames share the text of the topic,
+/// and their data the memory of the message, which is freed with the last of them.
 ///
 /// ```
 /// use std::sync::Arc;
