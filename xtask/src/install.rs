@@ -184,7 +184,7 @@ mod tests {
         let text = told(System::Ubuntu, false);
         assert!(text.contains("Not installed, as you asked."), "{text}");
         let install = "apt-get install -y --no-install-recommends \
-                       chromium-browser chromium-chromedriver nats-server redis-server\n";
+                       chromium-browser chromium-chromedriver nats-server redis-server valgrind\n";
         assert!(text.contains(install), "{text}");
     }
 }

@@ -10,12 +10,16 @@
 //!
 //! [`unpacked`] takes out of cargo's way what would make the step `package` verify yesterday's code.
 //!
+//! Through `cargo xtask instructions`: [`mod@instructions`] counts, [`counts`] compares.
+//!
 //! And through `cargo xtask bench`: [`mod@bench`] has the list and runs it, [`machine`] says on what,
 //! [`page`] puts it into the documentation.
 
 mod bench;
 mod command;
+mod counts;
 mod install;
+mod instructions;
 mod machine;
 mod needs;
 mod page;
@@ -57,6 +61,12 @@ enum Chore {
     /// machine meanwhile. What needs a server that is not installed is left out, and its figures
     /// stay as they are.
     Bench(bench::Options),
+
+    /// Count the instructions that the fan-out takes, and compare with what is checked in.
+    ///
+    /// The counts do not depend on how busy the machine is. A count above the margin is a failure.
+    /// It takes valgrind, and gungraun-runner, which is built once and kept in the folder `target`.
+    Instructions(instructions::Options),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +75,9 @@ fn main() -> ExitCode {
     let done = match chore {
         Chore::Test(options) => test::test(&options, &repository(), &mut out),
         Chore::Bench(options) => bench::bench(&options, &repository(), &mut out),
+        Chore::Instructions(options) => {
+            instructions::instructions(&options, &repository(), &mut out)
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

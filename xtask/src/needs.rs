@@ -27,8 +27,8 @@ pub(crate) struct Program {
     pub(crate) step: &'static str,
     /// The steps that are left out as a whole without it.
     pub(crate) whole_steps: &'static [&'static str],
-    /// The variable that forbids these tests to leave themselves out.
-    pub(crate) required_by: &'static str,
+    /// The variable that forbids these tests to leave themselves out, if they would.
+    pub(crate) required_by: Option<&'static str>,
 }
 
 /// Every such program.
@@ -42,7 +42,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         tests: "the browser tests of the chat example",
         step: "test",
         whole_steps: &[],
-        required_by: "REQUIRE_BROWSER",
+        required_by: Some("REQUIRE_BROWSER"),
     },
     Program {
         name: "ChromeDriver",
@@ -53,7 +53,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         tests: "the browser tests of the chat example",
         step: "test",
         whole_steps: &[],
-        required_by: "REQUIRE_BROWSER",
+        required_by: Some("REQUIRE_BROWSER"),
     },
     Program {
         name: "nats-server",
@@ -64,7 +64,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
         tests: "the tests over NATS",
         step: "test",
         whole_steps: &["matrix"],
-        required_by: "REQUIRE_ENGINES",
+        required_by: Some("REQUIRE_ENGINES"),
     },
     Program {
         name: "redis-server",
@@ -75,7 +75,18 @@ pub(crate) const PROGRAMS: &[Program] = &[
         tests: "the tests over Redis",
         step: "test",
         whole_steps: &["matrix"],
-        required_by: "REQUIRE_ENGINES",
+        required_by: Some("REQUIRE_ENGINES"),
+    },
+    Program {
+        name: "valgrind",
+        binaries: &["valgrind"],
+        debian: "valgrind",
+        ubuntu: "valgrind",
+        service: None,
+        tests: "the counts of instructions",
+        step: "instructions",
+        whole_steps: &["instructions"],
+        required_by: None,
     },
 ];
 
@@ -144,8 +155,8 @@ pub(crate) fn required(
     is_installed: impl Fn(&Program) -> bool,
 ) -> Vec<&'static str> {
     let mut variables = Vec::new();
-    for variable in programs.iter().map(|program| program.required_by) {
-        let mut group = programs.iter().filter(|program| program.required_by == variable);
+    for variable in programs.iter().filter_map(|program| program.required_by) {
+        let mut group = programs.iter().filter(|program| program.required_by == Some(variable));
         if !variables.contains(&variable) && (is_ci || group.all(&is_installed)) {
             variables.push(variable);
         }

@@ -117,7 +117,7 @@ fn step(report: &StepReport, out: &mut impl Write) -> io::Result<()> {
         Outcome::Failed(reason) => ("FAILED", RED, Some(reason)),
         Outcome::Skipped(reason) => ("skipped", YELLOW, Some(reason)),
     };
-    write!(out, "  {style}{word:<7}{style:#}  {:<8}  {:>11}", report.name, shown(report.time))?;
+    write!(out, "  {style}{word:<7}{style:#}  {:<12}  {:>11}", report.name, shown(report.time))?;
     if let Some(tests) = &report.tests {
         let Tally { passed, failed, ignored, .. } = tests;
         write!(out, "   tests: {passed} passed, {failed} failed, {ignored} ignored")?;

@@ -23,6 +23,9 @@ pub(crate) enum Kind {
     Tests,
 }
 
+/// The step whose counts are those of one kind of processor.
+pub(crate) const INSTRUCTIONS: &str = "instructions";
+
 /// The step before which cargo has to forget what it has [unpacked](crate::unpacked).
 pub(crate) const PACKAGE: &str = "package";
 
@@ -92,6 +95,12 @@ pub(crate) fn all(target: &Path, required: &[&str]) -> Vec<Step> {
             about: "the fan-out is right under every interleaving that loom can make",
             kind: Kind::Tests,
             commands: vec![loom(target)],
+        },
+        Step {
+            name: INSTRUCTIONS,
+            about: "the fan-out takes no more instructions than are checked in",
+            kind: Kind::Check,
+            commands: vec![Command::cargo(&["xtask", "instructions"])],
         },
         Step {
             name: "doc",

@@ -13,7 +13,7 @@ use crate::steps::{self, Kind, Step};
 use crate::style::BOLD;
 use crate::system::{self, System};
 use crate::tally::Reader;
-use crate::{install, run, target, unpacked};
+use crate::{install, instructions, run, target, unpacked};
 
 /// What a person can ask for.
 #[derive(Args, Debug)]
@@ -51,7 +51,9 @@ pub(crate) fn test(options: &Options, folder: &Path, out: &mut impl Write) -> io
     let required = needs::required(needs::PROGRAMS, is_ci, is_there);
     let mut reports = Vec::new();
     for step in wanted_steps(options, folder, &required) {
-        reports.push(match lack(step.name, &missing_components, &missing) {
+        let lack = lack(step.name, &missing_components, &missing)
+            .or_else(|| instructions::lack(folder).filter(|_| step.name == steps::INSTRUCTIONS));
+        reports.push(match lack {
             None => run_step(&step, folder, out)?,
             Some(reason) => StepReport::not_run(&step, left_out(reason, is_ci)),
         });

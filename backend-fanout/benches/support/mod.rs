@@ -10,11 +10,6 @@ use bytes::Bytes;
 
 pub(crate) const TOPIC: &str = "bench";
 
-/// What everybody publishes.
-pub(crate) fn envelope() -> MessageEnvelope {
-    MessageEnvelope::new(TOPIC, Bytes::from_static(b"hello hello hello hello"))
-}
-
 /// One endpoint that publishes, and some with a subscription each.
 pub(crate) struct Parties {
     pub(crate) publisher: Endpoint,
@@ -32,7 +27,7 @@ impl Parties {
             publisher: bus.attach(),
             readers: others.iter().map(subscribe).collect(),
             _others: others,
-            envelope: envelope(),
+            envelope: MessageEnvelope::new(TOPIC, Bytes::from_static(b"hello hello hello hello")),
         }
     }
 
