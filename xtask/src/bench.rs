@@ -117,6 +117,12 @@ pub(crate) fn bench(options: &Options, folder: &Path, out: &mut impl Write) -> i
     let wanted = BENCHES.iter().filter(|bench| {
         options.only.is_empty() || options.only.iter().any(|name| name == bench.name)
     });
+    // Once, before anything is built or measured: the load is that of the last minute, and a bench
+    // is not to be told that the one before it was at work.
+    let machine = Machine::here();
+    if machine.is_busy() && !options.list {
+        writeln!(out, "{YELLOW}Busy{YELLOW:#}  The figures will be those of a busy machine.")?;
+    }
     let (mut left_out, mut failed) = (Vec::new(), Vec::new());
     for bench in wanted {
         let command = bench.command(options, &reports);
@@ -133,10 +139,6 @@ pub(crate) fn bench(options: &Options, folder: &Path, out: &mut impl Write) -> i
         let table = reports.join(format!("{}.md", bench.name));
         if table.exists() {
             fs::remove_file(&table)?;
-        }
-        let machine = Machine::here();
-        if machine.is_busy() {
-            writeln!(out, "{YELLOW}Busy{YELLOW:#}  The figures will be those of a busy machine.")?;
         }
         let start = Instant::now();
         let ended = run::run(&command, folder, out)?;

@@ -39,7 +39,7 @@ impl Machine {
         }
     }
 
-    /// Whether others want to run as well.
+    /// Whether others wanted to run as well when it was looked at.
     pub(crate) fn is_busy(&self) -> bool {
         self.load.is_some_and(|load| load > 1.0)
     }
