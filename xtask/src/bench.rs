@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measures, and brings the page with the figures up to date.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
@@ -46,6 +47,7 @@ pub(crate) struct Options {
 struct Bench {
     name: &'static str,
     package: &'static str,
+    /// No two have the same.
     target: &'static str,
     /// The program that it cannot be run without, as in [`PROGRAMS`].
     program: Option<&'static str>,
@@ -79,7 +81,7 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "nats",
         package: "backend-nats",
-        target: "compare",
+        target: "nats",
         program: Some("nats-server"),
         crates: &["async-nats", "tokio"],
         plots: &[],
@@ -87,7 +89,7 @@ const BENCHES: &[Bench] = &[
     Bench {
         name: "redis",
         package: "backend-redis",
-        target: "compare",
+        target: "redis",
         program: Some("redis-server"),
         crates: &["redis", "tokio"],
         plots: &[],
@@ -100,8 +102,16 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 impl Bench {
     fn command(&self, options: &Options, reports: &Path) -> Command {
-        let Self { package, target, .. } = self;
-        let command = Command::cargo(&["bench", "--package", package, "--bench", target])
+        // The packages of all benches, whichever this one is of: cargo would build what they share
+        // anew for each, with other features.
+        let mut command = Command::cargo(&["bench"]);
+        let packages: BTreeSet<_> = BENCHES.iter().map(|bench| bench.package).collect();
+        for package in packages {
+            command = command.with_argument("--package").with_argument(package);
+        }
+        let command = command
+            .with_argument("--bench")
+            .with_argument(self.target)
             .with_environment("BENCH_REPORTS", &reports.to_string_lossy());
         if options.quick { command.with_environment("ROUNDS", QUICK) } else { command }
     }
@@ -207,6 +217,8 @@ mod tests {
             let entry = format!("[[bench]]\nname = \"{}\"\nharness = false", bench.target);
             assert!(manifest.contains(&entry), "{}", bench.name);
         }
+        let targets: BTreeSet<_> = BENCHES.iter().map(|bench| bench.target).collect();
+        assert_eq!(targets.len(), BENCHES.len());
     }
 
     #[test]
@@ -215,7 +227,8 @@ mod tests {
             let options = Options { quick, only: Vec::new(), list: false };
             BENCHES[0].command(&options, Path::new("target/reports")).to_string()
         };
-        let command = "cargo bench --package backend-memory --bench compare";
+        let command = "cargo bench --package backend-memory --package backend-nats \
+                       --package backend-redis --bench compare";
         assert_eq!(shown(false), format!("BENCH_REPORTS=target/reports {command}"));
         assert_eq!(shown(true), format!("BENCH_REPORTS=target/reports ROUNDS=3 {command}"));
     }

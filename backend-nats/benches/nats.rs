@@ -1,7 +1,7 @@
 //! The adapter against async-nats doing the same work in turns.
 //!
 //! ```text
-//! cargo bench -p backend-nats --bench compare
+//! cargo bench -p backend-nats --bench nats
 //! ```
 //!
 //! `ROUNDS` sets how many rounds count, and `-- throughput latency subscriptions recovery` which parts

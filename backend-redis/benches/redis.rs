@@ -1,7 +1,7 @@
 //! The adapter against redis-rs doing the same work in turns.
 //!
 //! ```text
-//! cargo bench -p backend-redis --bench compare
+//! cargo bench -p backend-redis --bench redis
 //! ```
 //!
 //! `ROUNDS` sets how many rounds count, and `-- throughput latency subscriptions recovery` which parts
