@@ -21,6 +21,9 @@ const PAGE: &str = "docs/performance.md";
 /// Where its pictures are.
 const IMAGES: &str = "docs/images";
 
+/// Where benches leave what goes onto it, within the folder that cargo builds in.
+const REPORTS: &str = "bench-reports";
+
 /// Rounds that count with `--quick`. The benches know how many do otherwise.
 const QUICK: &str = "3";
 
@@ -55,10 +58,22 @@ struct Bench {
     crates: &'static [&'static str],
     /// Pictures that it leaves beside its report, by their names, and what they show.
     plots: &'static [(&'static str, &'static str)],
+    /// Whether it leaves a report, which goes onto the page. One that does not says all it has to say
+    /// while it runs.
+    has_report: bool,
 }
 
 /// Every bench.
 const BENCHES: &[Bench] = &[
+    Bench {
+        name: "operations",
+        package: "backend-fanout",
+        target: "operations",
+        program: None,
+        crates: &[],
+        plots: &[],
+        has_report: false,
+    },
     Bench {
         name: "memory",
         package: "backend-memory",
@@ -69,6 +84,7 @@ const BENCHES: &[Bench] = &[
             ("delivery-by-readers", "Nanoseconds for each delivery, by the number of readers"),
             ("delivery-by-topics", "Nanoseconds for each delivery, by the number of topics"),
         ],
+        has_report: true,
     },
     Bench {
         name: "heap",
@@ -77,6 +93,7 @@ const BENCHES: &[Bench] = &[
         program: None,
         crates: &["dhat"],
         plots: &[("heap-by-topics", "Bytes of the heap for each topic, by the number of topics")],
+        has_report: true,
     },
     Bench {
         name: "nats",
@@ -85,6 +102,7 @@ const BENCHES: &[Bench] = &[
         program: Some("nats-server"),
         crates: &["async-nats", "tokio"],
         plots: &[],
+        has_report: true,
     },
     Bench {
         name: "redis",
@@ -93,6 +111,7 @@ const BENCHES: &[Bench] = &[
         program: Some("redis-server"),
         crates: &["redis", "tokio"],
         plots: &[],
+        has_report: true,
     },
 ];
 
@@ -123,7 +142,7 @@ impl Bench {
 
 /// Runs the chore; says whether all that could be run has succeeded.
 pub(crate) fn bench(options: &Options, folder: &Path, out: &mut impl Write) -> io::Result<bool> {
-    let reports = target(folder).join("bench-reports");
+    let reports = target(folder).join(REPORTS);
     let wanted = BENCHES.iter().filter(|bench| {
         options.only.is_empty() || options.only.iter().any(|name| name == bench.name)
     });
@@ -152,19 +171,19 @@ pub(crate) fn bench(options: &Options, folder: &Path, out: &mut impl Write) -> i
         }
         let start = Instant::now();
         let ended = run::run(&command, folder, out)?;
-        match ended.and_then(|()| fs::read_to_string(&table).map_err(|error| error.to_string())) {
+        let table = ended.and_then(|()| match bench.has_report {
+            true => fs::read_to_string(&table).map(Some).map_err(|error| error.to_string()),
+            false => Ok(None),
+        });
+        match table {
             Ok(table) => {
                 writeln!(out, "{}: done after {}", bench.name, report::shown(start.elapsed()))?;
-                for (name, _) in bench.plots {
-                    let picture = format!("{name}.svg");
-                    fs::copy(reports.join(&picture), folder.join(IMAGES).join(&picture))?;
+                if let Some(table) = table {
+                    // At once: the next one may be given up by whoever waits.
+                    enter(bench, &section(bench, options, &machine, &table, folder), folder)?;
+                    writeln!(out, "{BOLD}{PAGE}{BOLD:#} has the new figures.")?;
                 }
-                // At once: the next one may be given up by whoever waits.
-                let file = folder.join(PAGE);
-                let section = section(bench, options, &machine, &table, folder);
-                let text = page::replace(&fs::read_to_string(&file)?, bench.name, &section)?;
-                fs::write(&file, text)?;
-                writeln!(out, "{BOLD}{PAGE}{BOLD:#} has the new figures.\n")?;
+                writeln!(out)?;
             }
             Err(reason) => failed.push(format!("{} ({reason})", bench.name)),
         }
@@ -176,6 +195,17 @@ pub(crate) fn bench(options: &Options, folder: &Path, out: &mut impl Write) -> i
     }
     out.flush()?;
     Ok(failed.is_empty())
+}
+
+/// Puts the figures, and pictures, of one bench onto the page.
+fn enter(bench: &Bench, section: &str, folder: &Path) -> io::Result<()> {
+    for (name, _) in bench.plots {
+        let picture = format!("{name}.svg");
+        fs::copy(target(folder).join(REPORTS).join(&picture), folder.join(IMAGES).join(&picture))?;
+    }
+    let file = folder.join(PAGE);
+    let text = page::replace(&fs::read_to_string(&file)?, bench.name, section)?;
+    fs::write(&file, text)
 }
 
 /// What the page says of one bench: the figures, and what they are figures of.
@@ -212,7 +242,8 @@ mod tests {
         let text = fs::read_to_string(root.join(PAGE)).unwrap();
         for bench in BENCHES {
             assert_eq!(bench.program().map(|program| program.name), bench.program);
-            assert!(page::replace(&text, bench.name, "new").is_ok(), "{}", bench.name);
+            let has_place = page::replace(&text, bench.name, "new").is_ok();
+            assert_eq!(has_place, bench.has_report, "{}", bench.name);
             let manifest = fs::read_to_string(root.join(bench.package).join("Cargo.toml")).unwrap();
             let entry = format!("[[bench]]\nname = \"{}\"\nharness = false", bench.target);
             assert!(manifest.contains(&entry), "{}", bench.name);
@@ -225,9 +256,10 @@ mod tests {
     fn few_rounds_are_asked_for_in_the_environment() {
         let shown = |quick| {
             let options = Options { quick, only: Vec::new(), list: false };
-            BENCHES[0].command(&options, Path::new("target/reports")).to_string()
+            BENCHES[1].command(&options, Path::new("target/reports")).to_string()
         };
-        let command = "cargo bench --package backend-memory --package backend-nats \
+        let command = "cargo bench --package backend-fanout --package backend-memory \
+                       --package backend-nats \
                        --package backend-redis --bench compare";
         assert_eq!(shown(false), format!("BENCH_REPORTS=target/reports {command}"));
         assert_eq!(shown(true), format!("BENCH_REPORTS=target/reports ROUNDS=3 {command}"));
