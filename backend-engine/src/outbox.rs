@@ -10,6 +10,9 @@
 //! turn, leaves [together](crate::bundle). A publish on its own does not wait for that turn: if the link
 //! is idle, the publisher hands the message over itself.
 //!
+//! It is a task that waits for the engine, and never a publisher for all others: a `publish` that is
+//! begun and then not polled for a while, as in a `select!`, would hold up everybody behind it.
+//!
 //! Tallies of what was published go the long way, with each ping.
 //!
 //! Invariants
