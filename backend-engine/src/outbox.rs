@@ -24,6 +24,8 @@
 //!    its hands, all of which it knows under the locks.
 //! 4. Once closed, and with the writer gone, nothing is handed over any more.
 
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -247,6 +249,8 @@ impl<L: Link> Writer<L> {
         let (mut tallies, mut marks) = (Vec::new(), Vec::new());
         // Data may belong to somebody who does anything when they are dropped: not under the lock.
         let mut envelopes = Vec::with_capacity(batch.len());
+        // And a publisher's waker may do anything, too.
+        let mut unprinted = Vec::new();
         let mut bundles;
         let unanswered = {
             let mut press = self.core.press();
@@ -259,7 +263,7 @@ impl<L: Link> Writer<L> {
                         let name = press.name(&self.core, envelope.topic());
                         match press.print(&name, &envelope, most, &mut self.bundler) {
                             Ok(stamp) => waiting.push(Waiting { name, stamp, on_its_way, answer }),
-                            Err(error) => drop(answer.send(Err(error))),
+                            Err(error) => unprinted.push((answer, error)),
                         }
                         envelopes.push(envelope);
                     }
@@ -270,7 +274,10 @@ impl<L: Link> Writer<L> {
             bundles.extend(self.bundler.take());
             unanswered
         };
-        drop(envelopes);
+        envelopes.into_iter().for_each(|envelope| unharmed(|| drop(envelope)));
+        for (publisher, error) in unprinted {
+            answer(publisher, Err(error));
+        }
         if !bundles.is_empty() {
             self.hand_over(bundles, unanswered, waiting).await;
         }
@@ -279,8 +286,8 @@ impl<L: Link> Writer<L> {
             let messages = self.core.press().print_tallies();
             self.link.publish(messages).await;
         }
-        for (_on_its_way, answer) in tallies.into_iter().chain(marks) {
-            let _ = answer.send(Ok(()));
+        for (_on_its_way, asked) in tallies.into_iter().chain(marks) {
+            answer(asked, Ok(()));
         }
     }
 
@@ -294,11 +301,10 @@ impl<L: Link> Writer<L> {
         // The last one first: a number that was the last can be used again.
         for (frames, handover) in frames[unanswered..].iter().zip(answered).rev() {
             for one in waiting.drain(waiting.len().saturating_sub(*frames)..).rev() {
-                let Waiting { name, stamp, on_its_way, answer } = one;
+                let Waiting { name, stamp, on_its_way, answer: publisher } = one;
                 self.core.press().settle(&name, &stamp, &handover);
                 drop(on_its_way);
-                // Who has gone does not want to know.
-                let _ = answer.send(handover.result());
+                answer(publisher, handover.result());
             }
         }
         let mut untaken = frames
@@ -311,5 +317,19 @@ impl<L: Link> Writer<L> {
             // They keep their numbers: whoever listens is told that they are missing.
             tracing::warn!(%instance, envelopes, %error, "what was published is lost");
         }
+    }
+}
+
+/// Tells one that waits. Who has gone does not want to know.
+fn answer(waiting: oneshot::Sender<Result<()>>, result: Result<()>) {
+    unharmed(|| drop(waiting.send(result)));
+}
+
+/// Lets something of a publisher's run, such as a waker: if it panics, others are not to miss what
+/// this task does for them.
+fn unharmed(theirs: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(theirs)) {
+        // What a panic carries may panic when it is dropped.
+        mem::forget(panic);
     }
 }

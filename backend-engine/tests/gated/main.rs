@@ -4,3 +4,4 @@
 mod engine;
 mod outbox;
 mod races;
+mod writer;

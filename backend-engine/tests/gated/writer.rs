@@ -1,0 +1,119 @@
+//! What becomes of the task that hands over, and of those who rely on it, when things go wrong.
+
+use std::sync::{Arc, Weak, mpsc};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use backend_core::{Backend, MessageEnvelope};
+use backend_engine::wire::Format;
+use backend_engine::{EngineBackend, Options};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::time::timeout;
+
+use crate::engine::Engine;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The next ping comes in an hour.
+fn options() -> Options {
+    let mut options = Options::default();
+    options.ping_interval = Duration::from_secs(3_600);
+    options.backoff = (Duration::from_millis(1), Duration::from_millis(5));
+    options
+}
+
+async fn connect(engine: &Engine, options: Options) -> EngineBackend<Engine> {
+    EngineBackend::connect(engine.clone(), options).await.expect("the engine takes everybody")
+}
+
+/// Data whose owner panics when they are dropped.
+struct Panics;
+
+impl AsRef<[u8]> for Panics {
+    fn as_ref(&self) -> &[u8] {
+        b"data"
+    }
+}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        panic!("the publisher's own panic");
+    }
+}
+
+#[tokio::test]
+async fn data_that_panic_when_dropped_harm_no_other_publisher() {
+    let engine = Engine::default();
+    let instance = connect(&engine, options()).await;
+    let panics = || instance.publish(MessageEnvelope::new("orders", Bytes::from_owner(Panics)));
+    let publish = || instance.publish(MessageEnvelope::new("orders", "data"));
+    // Two, for a second panic during a first one ends the process.
+    let (first, second, third) =
+        timeout(PATIENCE, async { tokio::join!(panics(), panics(), publish()) })
+            .await
+            .expect("they end");
+    assert!(first.is_ok() && second.is_ok() && third.is_ok(), "{first:?} {second:?} {third:?}");
+    publish().await.expect("it goes on");
+    let published = engine.connection(0).published().into_iter().flatten();
+    assert_eq!(published.filter(|frame| !frame.is_tally).count(), 4);
+}
+
+/// A publisher's waker that panics.
+struct PanicsToo;
+
+impl Wake for PanicsToo {
+    fn wake(self: Arc<Self>) {
+        panic!("the publisher's own panic");
+    }
+}
+
+#[tokio::test]
+async fn a_waker_that_panics_harms_no_other_publisher() {
+    let engine = Engine::default();
+    let instance = connect(&engine, options()).await;
+    let connection = engine.connection(0);
+    connection.publish.shut();
+    let mut first = instance.publish(MessageEnvelope::new("orders", "first")).boxed();
+    let waker = Waker::from(Arc::new(PanicsToo));
+    assert!(first.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+    let second = instance.publish(MessageEnvelope::new("orders", "second"));
+    connection.publish.let_through(1_000);
+    timeout(PATIENCE, second).await.expect("it ends").expect("it goes on");
+    let third = instance.publish(MessageEnvelope::new("orders", "third"));
+    timeout(PATIENCE, third).await.expect("it ends").expect("it goes on");
+    first.await.expect("it was handed over");
+}
+
+/// A publisher's waker that publishes.
+struct Publishes(Weak<EngineBackend<Engine>>);
+
+impl Wake for Publishes {
+    fn wake(self: Arc<Self>) {
+        if let Some(instance) = self.0.upgrade() {
+            let _ = instance.publish(MessageEnvelope::new("woken", "")).now_or_never();
+        }
+    }
+}
+
+#[test]
+fn publishers_are_woken_with_no_lock_held() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (done, when_done) = mpsc::channel();
+    runtime.spawn(async move {
+        let mut options = options();
+        options.format = Format::Json;
+        let instance = Arc::new(connect(&Engine::default(), options).await);
+        // JSON has no form for it, which the task that hands over finds out.
+        let endless = MessageEnvelope::new("orders", "").with_ttl(Duration::MAX);
+        let mut refused = instance.publish(endless).boxed();
+        let waker = Waker::from(Arc::new(Publishes(Arc::downgrade(&instance))));
+        assert!(refused.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+        instance.publish(MessageEnvelope::new("orders", "data")).await.unwrap();
+        done.send(()).unwrap();
+    });
+    // Not a time of the runtime's: its threads may all wait for the lock.
+    let goes_on = when_done.recv_timeout(PATIENCE);
+    runtime.shutdown_background();
+    goes_on.expect("no lock is held");
+}
