@@ -190,6 +190,11 @@ impl Outbox {
         })
     }
 
+    /// Returns when the writer has gone.
+    pub(crate) async fn is_written(&self) {
+        self.written.cancelled().await;
+    }
+
     fn make_wait(&self, _press: &Press, what: What) -> Waits {
         // Relaxed: it rises under the lock.
         self.waiting.fetch_add(1, Ordering::Relaxed);

@@ -67,7 +67,13 @@ pub(crate) async fn supervise<D: Driver>(
         let link = Arc::clone(&connected.link);
         let (outbox, writer) = Outbox::new(Arc::clone(&core), Arc::clone(&link));
         let mut writer = tokio::spawn(writer.run());
-        let carried = carry(&core, connected, outbox.clone(), &mut outage);
+        let carried = async {
+            tokio::select! {
+                carried = carry(&core, connected, outbox.clone(), &mut outage) => carried,
+                // Nothing would be handed over any more, and nothing would say so.
+                () = outbox.is_written() => Err("what hands over to the engine has failed".into()),
+            }
+        };
         let carried = core.stop.run_until_cancelled(carried).await;
         outbox.close(&core);
         let Some(Err(why)) = carried else {

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) is_idle: AtomicBool,
     /// Whether it refuses what is published.
     pub(crate) refuses: AtomicBool,
+    /// Whether it panics when something is published.
+    pub(crate) panics: AtomicBool,
     published: Mutex<Vec<Outgoing>>,
     names: Mutex<BTreeSet<String>>,
     lost: CancellationToken,
@@ -137,6 +139,7 @@ impl Driver for Engine {
             granted: Mutex::default(),
             is_idle: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
             published: Mutex::default(),
             names: Mutex::default(),
             lost: CancellationToken::new(),
@@ -172,6 +175,7 @@ impl Link for GatedLink {
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
         self.0.publish.pass().await;
+        assert!(!self.0.panics.load(Ordering::Relaxed), "an adapter with a fault");
         messages.into_iter().map(|outgoing| self.0.take(outgoing)).collect()
     }
 

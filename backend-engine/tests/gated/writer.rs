@@ -1,14 +1,16 @@
 //! What becomes of the task that hands over, and of those who rely on it, when things go wrong.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use backend_core::{Backend, MessageEnvelope};
+use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
 use backend_engine::wire::Format;
 use backend_engine::{EngineBackend, Options};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::engine::Engine;
@@ -116,4 +118,18 @@ fn publishers_are_woken_with_no_lock_held() {
     let goes_on = when_done.recv_timeout(PATIENCE);
     runtime.shutdown_background();
     goes_on.expect("no lock is held");
+}
+
+#[tokio::test]
+async fn an_adapter_that_panics_has_lost_its_connection() {
+    let engine = Engine::default();
+    let instance = connect(&engine, options()).await;
+    let again = Arc::new(Notify::new());
+    let notify = Arc::clone(&again);
+    instance.on_reconnect(Box::new(move || notify.notify_one()));
+    engine.connection(0).panics.store(true, Relaxed);
+    let publish = || instance.publish(MessageEnvelope::new("orders", "data"));
+    assert!(matches!(publish().await, Err(Error::Unavailable(_))));
+    timeout(PATIENCE, again.notified()).await.expect("it gets another connection");
+    publish().await.expect("it goes on");
 }
