@@ -43,7 +43,8 @@ impl Inbox {
     }
 
     /// Returns when whatever this instance has published by now was handed to the
-    /// [`Link`](crate::driver::Link), and taken by it.
+    /// [`Link`](crate::driver::Link), and taken by it. Never, once the connection has been given up:
+    /// what it takes after that, nobody knows.
     ///
     /// For a link that answers others who ask, in their [`subscribe`](crate::driver::Link::subscribe),
     /// what was published before that.

@@ -7,7 +7,8 @@ use std::mem;
 
 use backend_core::{Gap, GapCause, MessageEnvelope};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, pending};
 
 use crate::Verdict;
 use crate::core::Core;
@@ -59,8 +60,12 @@ impl<L: Link> Deliver for Core<L> {
 
     fn published(&self, era: u64) -> Option<BoxFuture<'static, ()>> {
         let live = self.live.borrow();
-        let live = live.as_ref().filter(|live| live.era == era)?;
-        Some(live.outbox.published(self))
+        if let Some(live) = live.as_ref().filter(|live| live.era == era) {
+            return Some(live.outbox.published(self));
+        }
+        // Given up, it may be slow, and not dead: then something is handed over still, and nobody
+        // waits for when it was. Who asks over the next one is answered.
+        (!self.is_current(era)).then(|| pending().boxed())
     }
 }
 

@@ -9,7 +9,7 @@ use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
 use backend_engine::wire::Format;
 use backend_engine::{EngineBackend, Options};
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, poll};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -132,4 +132,23 @@ async fn an_adapter_that_panics_has_lost_its_connection() {
     assert!(matches!(publish().await, Err(Error::Unavailable(_))));
     timeout(PATIENCE, again.notified()).await.expect("it gets another connection");
     publish().await.expect("it goes on");
+}
+
+#[tokio::test]
+async fn nobody_is_answered_before_what_a_lost_connection_hands_over_still() {
+    let engine = Engine::default();
+    let instance = connect(&engine, options()).await;
+    let connection = engine.connection(0);
+    connection.grant("tavern.orders");
+    connection.publish.shut();
+    instance.publish(MessageEnvelope::new("orders", "before")).await.unwrap();
+    connection.publish.have_arrived(1).await;
+    connection.lose();
+    while instance.is_healthy() {
+        tokio::task::yield_now().await;
+    }
+    // Given up, but there: somebody asks over it, and is not to see what came before.
+    let mut asked = connection.inbox.published().boxed();
+    let answered = poll!(&mut asked).is_ready();
+    assert!(!answered || !connection.published().is_empty(), "it is not handed over yet");
 }
