@@ -78,8 +78,13 @@ pub(crate) async fn supervise<D: Driver>(
         outbox.close(&core);
         let Some(Err(why)) = carried else {
             // Closed. What was acknowledged is sent first (D1).
-            let _ = timeout(core.options.operation_timeout, writer).await;
+            let written = timeout(core.options.operation_timeout, &mut writer).await;
             let _ = timeout(core.options.operation_timeout, link.close()).await;
+            if written.is_err() {
+                // It holds the connection.
+                writer.abort();
+                let _ = writer.await;
+            }
             break;
         };
         core.lose();

@@ -152,3 +152,19 @@ async fn nobody_is_answered_before_what_a_lost_connection_hands_over_still() {
     let answered = poll!(&mut asked).is_ready();
     assert!(!answered || !connection.published().is_empty(), "it is not handed over yet");
 }
+
+#[tokio::test]
+async fn closing_ends_what_hangs() {
+    let engine = Engine::default();
+    let mut options = options();
+    options.operation_timeout = Duration::from_millis(50);
+    let instance = connect(&engine, options).await;
+    let connection = engine.connection(0);
+    connection.grant("tavern.orders");
+    connection.publish.shut();
+    instance.publish(MessageEnvelope::new("orders", "data")).await.unwrap();
+    connection.publish.have_arrived(1).await;
+    timeout(PATIENCE, instance.close()).await.expect("it ends").unwrap();
+    // The engine's, and this one.
+    assert_eq!(Arc::strong_count(&connection), 2, "something holds the connection still");
+}
