@@ -18,7 +18,8 @@ pub struct Inbox {
 
 /// Takes what arrives; see [`Core`](crate::core::Core).
 pub(crate) trait Deliver: Send + Sync {
-    fn deliver(&self, era: u64, name: &str, messages: &mut dyn Iterator<Item = Bytes>);
+    /// How many envelopes there were.
+    fn deliver(&self, era: u64, name: &str, messages: &mut dyn Iterator<Item = Bytes>) -> usize;
     fn lost(&self, era: u64, name: &str, missed: Option<u64>);
     /// Ends when what has been published by now was handed over. `None`: there is no such thing.
     fn published(&self, era: u64) -> Option<BoxFuture<'static, ()>>;
@@ -36,10 +37,12 @@ impl Inbox {
     }
 
     /// The same with several that have arrived under one name, in this order: cheaper than one by one.
-    pub fn deliver_all(&self, name: &str, messages: impl IntoIterator<Item = Bytes>) {
-        if let Some(to) = self.to.upgrade() {
-            to.deliver(self.era, name, &mut messages.into_iter());
-        }
+    ///
+    /// Gives how many envelopes there were: a message may have hundreds, so by that a task knows when to
+    /// let readers have their turn.
+    pub fn deliver_all(&self, name: &str, messages: impl IntoIterator<Item = Bytes>) -> usize {
+        let to = self.to.upgrade();
+        to.map_or(0, |to| to.deliver(self.era, name, &mut messages.into_iter()))
     }
 
     /// Returns when whatever this instance has published by now was handed to the

@@ -21,8 +21,9 @@ use crate::wire::{self, Refused};
 const AT_ONCE: usize = 32;
 
 impl<L: Link> Deliver for Core<L> {
-    fn deliver(&self, era: u64, name: &str, messages: &mut dyn Iterator<Item = Bytes>) {
-        let Some(listened) = self.topics.get(name) else { return };
+    fn deliver(&self, era: u64, name: &str, messages: &mut dyn Iterator<Item = Bytes>) -> usize {
+        let Some(listened) = self.topics.get(name) else { return 0 };
+        let mut envelopes = 0;
         // Own echoes go before anything else is spent on them.
         let others = messages.filter(|message| wire::peek_origin(message) != Some(self.origin));
         let mut frames = others.flat_map(|message| wire::frames(&listened.topic, message));
@@ -31,18 +32,23 @@ impl<L: Link> Deliver for Core<L> {
                 let mut arrivals = listened.lock();
                 // The connection is lost: the ledger is, or will be, interrupted.
                 if !self.is_current(era) {
-                    return;
+                    return envelopes;
                 }
                 self.read(name, &mut arrivals, &mut frames)
             };
+            envelopes += ready.len();
             // Readers are woken with no lock held. Refused only when the instance has closed, and
             // nobody is there to miss anything.
             let _ = self.engine.publish_all(&listened.topic, &mut ready);
             match stop {
-                Stop::End => return listened.give_back(ready),
+                Stop::End => {
+                    listened.give_back(ready);
+                    return envelopes;
+                }
                 Stop::Full => listened.give_back(ready),
                 Stop::Gap(missed, envelope) => {
                     self.tell(&listened.topic, Some(missed));
+                    envelopes += usize::from(envelope.is_some());
                     let _ = envelope.map(|envelope| self.engine.publish(envelope));
                 }
             }

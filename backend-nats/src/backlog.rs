@@ -18,32 +18,36 @@ use crate::forward::QUEUE;
 /// How many bytes wait at most.
 const BYTES: usize = 16 * 1024 * 1024;
 
-/// How many messages are given to the fan-out at once.
+/// How many messages are given to the fan-out at once, and with how many bytes no further ones: small
+/// envelopes are many in few bytes.
 const AT_ONCE: usize = 32;
+const AT_ONCE_BYTES: usize = 4 * 1024;
 
-/// How many bytes are read before others on the thread get their turn, and how many messages.
+/// How many bytes are read before others on the thread get their turn, and how many envelopes: a topic
+/// keeps 1,024 for its readers, unless told otherwise, and the last messages may bring some hundreds
+/// more.
 const TURN_BYTES: usize = 256 * 1024;
-const TURN: usize = 1024;
+const TURN: usize = 512;
 
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    frames: VecDeque<Bytes>,
+    messages: VecDeque<Bytes>,
     bytes: usize,
 }
 
 impl Backlog {
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.messages.is_empty()
     }
 
-    /// Appends a frame. Says whether one without a number had to go for it: nothing else tells of
+    /// Appends a message. Says whether one without a number had to go for it: nothing else tells of
     /// that one.
-    pub(crate) fn push(&mut self, frame: Bytes) -> bool {
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
+    pub(crate) fn push(&mut self, message: Bytes) -> bool {
+        self.bytes += message.len();
+        self.messages.push_back(message);
         let mut untold = false;
-        while self.bytes > BYTES && self.frames.len() > 1 {
-            untold |= self.pop().is_some_and(|frame| wire::peek_origin(&frame).is_none());
+        while self.bytes > BYTES && self.messages.len() > 1 {
+            untold |= self.pop().is_some_and(|oldest| wire::peek_origin(&oldest).is_none());
         }
         untold
     }
@@ -61,24 +65,26 @@ impl Backlog {
 
     /// Hands on the oldest, as much as is fit for one turn.
     pub(crate) fn hand_on(&mut self, name: &str, inbox: &Inbox) {
-        let (mut frames, mut bytes) = (0, 0);
+        let (mut envelopes, mut bytes) = (0, 0);
         let mut batch = Vec::with_capacity(AT_ONCE);
-        while !self.is_empty() && frames < TURN && bytes < TURN_BYTES {
-            while batch.len() < AT_ONCE && bytes < TURN_BYTES {
-                let Some(frame) = self.pop() else { break };
-                (frames, bytes) = (frames + 1, bytes + frame.len());
-                batch.push(frame);
+        while !self.is_empty() && envelopes < TURN && bytes < TURN_BYTES {
+            let before = bytes;
+            while batch.len() < AT_ONCE && bytes - before < AT_ONCE_BYTES {
+                let Some(message) = self.pop() else { break };
+                bytes += message.len();
+                batch.push(message);
             }
+            let least = batch.len();
             // Taken out before: an inbox that is not read any more, as that of a lost connection,
-            // takes none of them.
-            inbox.deliver_all(name, batch.drain(..));
+            // takes none of them. What is none is work, too.
+            envelopes += inbox.deliver_all(name, batch.drain(..)).max(least);
         }
     }
 
     fn pop(&mut self) -> Option<Bytes> {
-        let frame = self.frames.pop_front()?;
-        self.bytes -= frame.len();
-        Some(frame)
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.len();
+        Some(message)
     }
 }
 
@@ -99,13 +105,13 @@ mod tests {
             assert!(!backlog.push(numbered(first)), "there is room");
         }
         assert!(!backlog.push(Bytes::from(vec![b'{'; mebibyte])), "its number tells of the first");
-        assert_eq!((backlog.frames.len(), backlog.frames[0][2]), (16, 1));
+        assert_eq!((backlog.messages.len(), backlog.messages[0][2]), (16, 1));
         for _ in 1..16 {
             assert!(!backlog.push(numbered(0)));
         }
         assert!(backlog.push(numbered(0)), "nothing else tells of the one in JSON");
         assert_eq!(backlog.bytes, 16 * mebibyte);
         backlog.push(Bytes::from(vec![0; 32 * mebibyte]));
-        assert_eq!(backlog.frames.len(), 1, "the newest stays, however large");
+        assert_eq!(backlog.messages.len(), 1, "the newest stays, however large");
     }
 }

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bursts;
 mod denied;
 mod limits;
 mod outages;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let tests = [
+        bursts::tests(),
         denied::tests(),
         limits::tests(),
         outages::tests(),
