@@ -31,6 +31,9 @@ use crate::subjects::Subjects;
 /// keeps 128 errors of the server, and drops more; and all that is asked for may be denied.
 const QUESTIONS: usize = 50;
 
+/// How many that ask for an answer get theirs at once, at most.
+const HELLOS: usize = 256;
+
 /// One connection to a server.
 ///
 /// The client's tasks and this crate's end when it is dropped.
@@ -343,17 +346,23 @@ async fn read_own(
 }
 
 /// Answers the others, behind all that was published before they asked: the client has one queue, and
-/// what is not in there yet is waited for.
+/// what is not in there yet is waited for, once for all that have asked meanwhile.
 async fn answer(
-    mut hellos: Subscriber,
+    hellos: Subscriber,
     publisher: Publisher,
     subjects: Subjects,
     peers: Arc<Peers>,
     inbox: Inbox,
 ) {
-    while let Some(message) = hellos.next().await {
-        if let Some((connection, answer)) = peers.hear(&message.payload) {
-            inbox.published().await;
+    let mut hellos = hellos.ready_chunks(HELLOS);
+    while let Some(messages) = hellos.next().await {
+        let heard = messages.iter().filter_map(|message| peers.hear(&message.payload));
+        let asked: Vec<_> = heard.collect();
+        if asked.is_empty() {
+            continue;
+        }
+        inbox.published().await;
+        for (connection, answer) in asked {
             // If it fails, the connection has ended, and so will this.
             let _ = publisher.publish(subjects.of(connection), answer.encode()).await;
         }

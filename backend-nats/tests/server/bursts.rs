@@ -2,15 +2,22 @@
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use backend_core::{Backend, Event, MessageEnvelope};
-use engine_harness::Result;
 use engine_harness::wait::next;
+use engine_harness::{Proxy, Result};
+use futures_util::future::try_join_all;
 use tokio::runtime::Builder;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::{Nats, quick};
+use crate::support::{Nats, quick, through};
 
-engine_harness::tests![a_reader_beside_the_connection_keeps_up];
+engine_harness::tests![
+    a_reader_beside_the_connection_keeps_up,
+    many_that_subscribe_at_once_wait_for_a_busy_publisher_together,
+];
 
 /// More than a topic keeps, unless told otherwise.
 const MANY: usize = 5_000;
@@ -44,4 +51,24 @@ async fn a_reader_beside_the_connection_keeps_up() -> Result {
     here.close().await?;
     published.send(())?;
     tokio::task::spawn_blocking(|| reader.join()).await?.expect("the reader reads all of it")
+}
+
+/// Its answer comes behind what it has published, which waits for the server each time. One by one, they
+/// would give it up.
+async fn many_that_subscribe_at_once_wait_for_a_busy_publisher_together() -> Result {
+    let nats = Nats::start().await?;
+    let wire = Proxy::with_delay(nats.server.address, Duration::from_millis(30)).await?;
+    let far = quick(through(&wire)).connect().await?;
+    let near = try_join_all((0..40).map(|_| quick(nats.url()).connect())).await?;
+    let _busy = AbortOnDropHandle::new(tokio::spawn(async move {
+        for number in 0.. {
+            let topic = format!("of its own {number}");
+            far.publish(MessageEnvelope::new(topic, "")).await.expect("the server takes it");
+        }
+    }));
+    let since = Instant::now();
+    try_join_all(near.iter().map(|near| near.subscribe("orders"))).await?;
+    // Who does not answer is given up after a second.
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    Ok(())
 }
