@@ -40,8 +40,8 @@
 //! # The way of one envelope
 //!
 //! Out: `backend.rs` (`publish`) → `core.rs` (is there a connection?) → `outbox.rs` and
-//! `short_way.rs` (the two ways out), `press.rs` (a number, and a frame), `bundle.rs` (a message) → the adapter's [`Link`]. With [`name`],
-//! [`Sequencer`] and [`wire`].
+//! `short_way.rs` (the two ways out), `press.rs` (a number, and a frame), `bundle.rs` (a message) → the
+//! adapter's [`Link`]. With [`name`], [`Sequencer`] and [`wire`].
 //!
 //! In: the adapter → `inbox.rs` → `receive.rs` (an own echo? an envelope of this topic? the next one?)
 //! → the fan-out of `backend-fanout`, where the users subscribe. With [`wire`], `topics.rs` and
@@ -56,8 +56,9 @@
 //! Events of [`tracing`]: `info` for a connection, and for the end of an outage with its duration, the
 //! number of topics and of attempts; `warn` for the beginning of an outage with its cause, for each new
 //! cause while it lasts, for what was published and then not taken by the engine's client, for envelopes
-//! lost on their way, and for messages that were dropped, the last two at most once a second; `error` for a topic that the engine denies after an outage. `instance` is
-//! the instance's [`Origin`]. None of them holds data, nor a password.
+//! lost on their way, and for messages that were dropped, the last two at most once a second; `error`
+//! for a topic that the engine denies after an outage. `instance` is the instance's [`Origin`]. None of
+//! them holds data, nor a password.
 
 mod backend;
 mod bundle;
