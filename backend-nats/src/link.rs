@@ -310,15 +310,21 @@ impl NatsLink {
         for Outgoing { name, message } in messages {
             handovers.push(self.hand_over(Subject::from(name.as_str()), message.clone()).await);
         }
-        // If the connection is lost before that, nobody knows: they were handed over.
-        if self.ask_server().await.is_ok() {
-            for (outgoing, handover) in messages.iter().zip(&mut handovers) {
-                if let (Handover::Taken, Some(question)) =
-                    (&handover, questions.get(outgoing.name.as_str()))
-                    && let Err(denial) = question.answer()
-                {
-                    *handover = Handover::Refused(Error::backend(denial));
+        let asked = self.ask_server().await;
+        for (outgoing, handover) in messages.iter().zip(&mut handovers) {
+            let (Handover::Taken, Some(question)) =
+                (&*handover, questions.get(outgoing.name.as_str()))
+            else {
+                continue;
+            };
+            match &asked {
+                Ok(()) => {
+                    if let Err(denial) = question.answer() {
+                        *handover = Handover::Refused(Error::backend(denial));
+                    }
                 }
+                // It may have arrived, and it may have been denied.
+                Err(error) => *handover = Handover::Unknown(Error::unavailable(error.to_string())),
             }
         }
         handovers

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use backend_core::{Backend, Error, Event, HealthAwareBackend, MessageEnvelope, Subscription};
 use backend_nats::NatsBackend;
-use engine_harness::Result;
 use engine_harness::wait::{PATIENCE, expect, expect_outage, recoveries, recovery, until};
+use engine_harness::{Proxy, Result, Wire};
+use futures_util::poll;
 use tokio::time::timeout;
 
 use crate::support::{Nats, quick};
@@ -16,6 +17,7 @@ engine_harness::tests![
     who_is_turned_away_is_told_without_the_password,
     who_may_not_use_the_namespace_is_not_connected,
     who_goes_away_while_being_denied_is_denied_again,
+    what_nobody_has_granted_yet_is_not_ok_when_the_connection_breaks,
     a_server_without_passwords_denies_as_well,
     what_is_denied_after_a_restart_ends_its_streams_alone,
     what_is_denied_after_a_reload_is_noticed,
@@ -138,6 +140,21 @@ async fn who_goes_away_while_being_denied_is_denied_again() -> Result {
         assert!(again.as_ref().is_err_and(is_denied), "{again:?} in round {round}");
     }
     assert!(guest.is_healthy());
+    Ok(())
+}
+
+async fn what_nobody_has_granted_yet_is_not_ok_when_the_connection_breaks() -> Result {
+    let nats = Nats::start_configured(CONFIGURATION).await?;
+    let wire = Proxy::to(nats.server.address).await?;
+    let url = format!("nats://guest:p%40ss%3Aw%2Frd@{}", wire.address);
+    let guest = quick(url).namespace("chat").connect().await?;
+    // The client takes it, and no denial comes back.
+    wire.set(Wire::Silent).await;
+    let mut publish = guest.publish(MessageEnvelope::new("news", "unheard"));
+    assert!(poll!(&mut publish).is_pending());
+    wire.set(Wire::Cut).await;
+    let published = publish.await;
+    assert!(published.is_err(), "{published:?}");
     Ok(())
 }
 
