@@ -15,10 +15,12 @@
 //! assert!(report.to_markdown().contains("| adding up to 100 |"));
 //! ```
 
+mod arguments;
 mod plot;
 mod report;
 mod samples;
 
+pub use arguments::Arguments;
 pub use plot::Plot;
 pub use report::{Better, Entry, Report};
 pub use samples::Samples;

@@ -12,7 +12,7 @@ mod through;
 use std::sync::Arc;
 
 use backend_core::HealthAwareBackend;
-use bench_harness::Report;
+use bench_harness::{Arguments, Report};
 use tokio::runtime::Runtime;
 
 use crate::traffic::{Receiver, Sender};
@@ -66,33 +66,29 @@ pub trait Engine: Sized {
 /// Runs everything, or the parts that the command line names, and writes the report.
 ///
 /// # Errors
-/// The server cannot be started or reached, or the report not be written.
+/// Something was asked for that there is not; the server cannot be started or reached, or the report
+/// not be written.
 ///
 /// # Panics
 /// If something is lost on the way.
 pub fn run<E: Engine>() -> Result {
-    // `cargo test` runs benches as well when it is asked for all targets.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        println!("a bench; run it with `cargo bench`");
-        return Ok(());
-    }
-    let rounds = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
-    let runtime = Runtime::new()?;
-    let engine = runtime.block_on(E::start())?;
-    let title = format!("`{}` and {} by itself", E::ADAPTER, E::CLIENT);
-    let mut bench = Bench { engine, runtime, rounds, report: Report::new(E::NAME, &title) };
-    let wanted: Vec<_> =
-        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let parts: [(&str, Part<E>); 4] = [
         ("throughput", Bench::throughputs),
         ("latency", Bench::latencies),
         ("subscriptions", Bench::many_subscriptions),
         ("recovery", Bench::recoveries),
     ];
-    for (name, part) in parts {
-        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
-            part(&mut bench)?;
-        }
+    let Some(arguments) = Arguments::read(ROUNDS, &parts.map(|(name, _)| name))? else {
+        println!("a bench; run it with `cargo bench`");
+        return Ok(());
+    };
+    let rounds = arguments.rounds;
+    let runtime = Runtime::new()?;
+    let engine = runtime.block_on(E::start())?;
+    let title = format!("`{}` and {} by itself", E::ADAPTER, E::CLIENT);
+    let mut bench = Bench { engine, runtime, rounds, report: Report::new(E::NAME, &title) };
+    for (_, part) in parts.into_iter().filter(|(name, _)| arguments.wants(name)) {
+        part(&mut bench)?;
     }
     Ok(bench.report.write()?)
 }

@@ -17,9 +17,7 @@ mod peers;
 mod ping_pong;
 mod publishing;
 
-use std::env;
-
-use bench_harness::Report;
+use bench_harness::{Arguments, Report};
 use tokio::runtime::Runtime;
 
 /// How many rounds count, unless `ROUNDS` says otherwise.
@@ -29,16 +27,6 @@ const ROUNDS: usize = 31;
 type Part = fn(&mut Report, &Runtime, usize);
 
 fn main() -> std::io::Result<()> {
-    // As part of `cargo test --all-targets` it has only been built.
-    if !env::args().any(|argument| argument == "--bench") {
-        return Ok(());
-    }
-    let rounds = env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
-    let wanted: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let mut report = Report::new("memory", "Against others, within one process");
     let parts: [(&str, Part); 7] = [
         ("drained", drained::run),
         ("floor", floor::run),
@@ -48,10 +36,14 @@ fn main() -> std::io::Result<()> {
         ("publishing", publishing::run),
         ("growth", growth::run),
     ];
-    for (name, part) in parts {
-        if is_wanted(name) {
-            part(&mut report, &runtime, rounds);
-        }
+    let Some(arguments) = Arguments::read(ROUNDS, &parts.map(|(name, _)| name))? else {
+        return Ok(());
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut report = Report::new("memory", "Against others, within one process");
+    for (_, part) in parts.into_iter().filter(|(name, _)| arguments.wants(name)) {
+        part(&mut report, &runtime, arguments.rounds);
     }
     report.write()
 }
