@@ -88,8 +88,8 @@ fn length(field: &str, length: usize) -> Result<u32> {
         .map_err(|_| Error::codec(format!("{field} of {length} bytes: the wire takes up to 4 GiB")))
 }
 
-/// Takes the first frame off what begins with one; if that is refused, as much of it as has been read
-/// or none. The envelope shares the text of its topic if that is `known`.
+/// Takes the first frame off what begins with one; nothing, if that is refused. The envelope shares the
+/// text of its topic if that is `known`.
 pub(super) fn decode(from: &mut Bytes, known: Option<&Arc<str>>) -> Result<Frame, Refused> {
     let mut rest = Reader { all: from.len(), rest: from };
     let [_magic, version] = rest.array()?;
@@ -123,6 +123,7 @@ pub(super) fn decode(from: &mut Bytes, known: Option<&Arc<str>>) -> Result<Frame
         length.map(|length| text(rest.bytes(length)?, field).map(str::to_owned)).transpose()
     };
     let (scope, id) = (owned(scope, "scope")?, owned(id, "id")?);
+    let ttl = ttl.map(|(seconds, nanoseconds)| lifetime(seconds, nanoseconds)).transpose()?;
     let before = from.len() - rest.rest.len();
     from.advance(before);
     // That they are there has been checked by `holds`. The last ones need no second handle.
@@ -138,13 +139,18 @@ pub(super) fn decode(from: &mut Bytes, known: Option<&Arc<str>>) -> Result<Frame
     if let Some(id) = id {
         envelope = envelope.with_id(id);
     }
-    if let Some((seconds, nanoseconds)) = ttl {
-        if nanoseconds >= 1_000_000_000 {
-            return Err(Refused::Ttl { nanoseconds });
-        }
-        envelope = envelope.with_ttl(Duration::new(seconds, nanoseconds));
+    if let Some(ttl) = ttl {
+        envelope = envelope.with_ttl(ttl);
     }
     Ok(Frame { stamp: Some(Stamp { origin, epoch, sequence }), envelope, is_tally })
+}
+
+fn lifetime(seconds: u64, nanoseconds: u32) -> Result<Duration, Refused> {
+    match nanoseconds {
+        // More would be carried over into the seconds, which may have no room for it.
+        0..1_000_000_000 => Ok(Duration::new(seconds, nanoseconds)),
+        _ => Err(Refused::Ttl { nanoseconds }),
+    }
 }
 
 /// The origin of a frame of this version, without a look at anything else.
