@@ -46,8 +46,10 @@ pub trait Backend: Send + Sync {
     ///   envelope costs one counter.
     /// * [`Error::PayloadTooLarge`](crate::Error::PayloadTooLarge),
     ///   [`Error::InvalidTopic`](crate::Error::InvalidTopic) where the engine has such limits.
-    /// * [`Error::Timeout`](crate::Error::Timeout) when the engine did not answer: it may have
-    ///   been delivered.
+    /// * [`Error::Timeout`](crate::Error::Timeout) when the engine did not answer in time, and
+    ///   [`Error::Unconfirmed`](crate::Error::Unconfirmed) when the connection broke before it did: the
+    ///   envelope [may have been delivered](crate::Error::may_have_taken_effect), so that publishing
+    ///   it again can deliver it twice. With every other error it was not.
     async fn publish(&self, envelope: MessageEnvelope) -> Result<()>;
 
     /// Starts receiving what other linked instances publish to `topic`.
@@ -69,7 +71,8 @@ pub trait Backend: Send + Sync {
     /// * [`Error::Unavailable`](crate::Error::Unavailable) during an outage (H6), since D4 could
     ///   not be promised.
     /// * [`Error::InvalidTopic`](crate::Error::InvalidTopic) where the engine cannot carry it.
-    /// * [`Error::Timeout`](crate::Error::Timeout) when the engine did not confirm.
+    /// * [`Error::Timeout`](crate::Error::Timeout) when the engine did not confirm. Try again: what may
+    ///   be left of it at the engine is used again, or given up.
     ///
     /// # Implementers
     /// Return only when the engine has *confirmed* the subscription: a socket that was flushed is

@@ -17,6 +17,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// |---|---|
 /// | is this instance finished? | [`is_closed`](Self::is_closed) |
 /// | may the same call succeed later? | [`is_retryable`](Self::is_retryable) |
+/// | may it have taken effect all the same? | [`may_have_taken_effect`](Self::may_have_taken_effect) |
 ///
 /// The text of an error never contains credentials, and of a topic or a payload no more than a
 /// short piece.
@@ -30,8 +31,8 @@ pub enum Error {
     /// The backend is cut off from its bus or engine and did not take the operation.
     ///
     /// **Clause H6.** During an outage operations fail quickly, with this error, or they succeed;
-    /// they never hang, and never queue without bound. Nothing was queued here: an envelope
-    /// refused this way will not appear later.
+    /// they never hang, and never queue without bound. Nothing was queued here, and nothing sent:
+    /// an envelope refused this way will not appear later.
     #[error("the backend is unavailable: {0}")]
     Unavailable(#[source] BoxError),
 
@@ -60,6 +61,14 @@ pub enum Error {
     #[error("no answer within {0:?}")]
     Timeout(Duration),
 
+    /// The operation was handed over, and the connection broke before an answer came. Whether it
+    /// took effect is unknown.
+    ///
+    /// It is what an outage makes of an operation that it meets half way; one that begins during
+    /// the outage is [`Unavailable`](Self::Unavailable).
+    #[error("unconfirmed, it may have taken effect: {0}")]
+    Unconfirmed(#[source] BoxError),
+
     /// An envelope or a payload could not be encoded or decoded.
     #[error("cannot encode or decode: {}", Excerpt(.0))]
     Codec(#[source] BoxError),
@@ -77,6 +86,11 @@ impl Error {
     /// An [`Error::Unavailable`] from an engine's error, or from a text that says what happened.
     pub fn unavailable(cause: impl Into<BoxError>) -> Self {
         Self::Unavailable(cause.into())
+    }
+
+    /// An [`Error::Unconfirmed`] from an engine's error, or from a text that says what happened.
+    pub fn unconfirmed(cause: impl Into<BoxError>) -> Self {
+        Self::Unconfirmed(cause.into())
     }
 
     /// An [`Error::InvalidTopic`].
@@ -102,9 +116,9 @@ impl Error {
 
     /// Whether the same call, made again later, may succeed.
     ///
-    /// True for [`Unavailable`](Self::Unavailable) and [`Timeout`](Self::Timeout). A publish that
-    /// was `Unavailable` reached nobody; one that timed out may have, so that publishing it again
-    /// can deliver it twice.
+    /// True for [`Unavailable`](Self::Unavailable), and for what
+    /// [may have taken effect](Self::may_have_taken_effect): there, publishing again can deliver
+    /// twice.
     ///
     /// ```
     /// use backend_core::Error;
@@ -114,7 +128,25 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Timeout(_))
+        matches!(self, Self::Unavailable(_)) || self.may_have_taken_effect()
+    }
+
+    /// Whether nobody knows if the operation took effect: a publish that failed so may have reached
+    /// all subscriptions, some, or none. All other errors mean that it reached nobody.
+    ///
+    /// True for [`Timeout`](Self::Timeout) and [`Unconfirmed`](Self::Unconfirmed). Who publishes again
+    /// gives the envelope an [id](crate::MessageEnvelope::with_id) by which readers know it, or does
+    /// so only where twice does no harm.
+    ///
+    /// ```
+    /// use backend_core::Error;
+    ///
+    /// assert!(Error::unconfirmed("connection reset").may_have_taken_effect());
+    /// assert!(!Error::unavailable("connection refused").may_have_taken_effect());
+    /// ```
+    #[must_use]
+    pub fn may_have_taken_effect(&self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::Unconfirmed(_))
     }
 }
 
@@ -172,8 +204,9 @@ mod tests {
     }
 
     #[test]
-    fn only_an_outage_and_a_timeout_are_worth_a_retry() {
-        let retryable = [Error::unavailable("down"), Error::Timeout(Duration::from_secs(1))];
+    fn only_an_outage_and_a_missing_answer_are_worth_a_retry() {
+        let unanswered = [Error::unconfirmed("reset"), Error::Timeout(Duration::from_secs(1))];
+        let refused = Error::unavailable("down");
         let final_ones = [
             Error::Closed,
             Error::invalid_topic("", ""),
@@ -182,8 +215,11 @@ mod tests {
             Error::Unsupported("x".into()),
             Error::backend("x"),
         ];
-        assert!(retryable.iter().all(Error::is_retryable));
+        assert!(refused.is_retryable() && unanswered.iter().all(Error::is_retryable));
         assert!(!final_ones.iter().any(Error::is_retryable));
+        assert!(unanswered.iter().all(Error::may_have_taken_effect));
+        assert!(!refused.may_have_taken_effect());
+        assert!(!final_ones.iter().any(Error::may_have_taken_effect));
         assert!(final_ones.iter().filter(|e| e.is_closed()).count() == 1);
     }
 }

@@ -64,7 +64,7 @@ impl<D: Driver> EngineBackend<D> {
         let result = timeout(patience, operation).await;
         match result.unwrap_or(Err(Error::Timeout(patience))) {
             // Closing ends the connection under operations that are on it (C1, C2).
-            Err(error) if error.is_retryable() && self.core.users.is_closed() => Err(Error::Closed),
+            Err(Error::Unavailable(_)) if self.core.users.is_closed() => Err(Error::Closed),
             result => result,
         }
     }

@@ -163,11 +163,13 @@ pub enum Handover {
     /// [`Link::subscribe`] has more to do.
     Taken,
     /// It was not sent, for certain: it was refused, or the connection had been lost before. Its
-    /// numbers are used again, so nobody misses it.
+    /// numbers are used again, so nobody misses it. Its publishers are told so
+    /// ([`Error::Unavailable`]: it reached nobody).
     Refused(Error),
-    /// It may have been sent all the same: the connection was lost before the answer. It keeps its
-    /// numbers; if it has not arrived it is told as missing, as it is.
-    Unknown(Error),
+    /// It may have been sent all the same: the connection was lost before the answer, for this
+    /// reason. It keeps its numbers; if it has not arrived it is told as missing, as it is. Its
+    /// publishers get [`Error::Unconfirmed`], for who publishes again may deliver twice.
+    Unknown(BoxError),
 }
 
 impl Handover {
@@ -175,7 +177,8 @@ impl Handover {
     pub(crate) fn result(&self) -> Result<()> {
         match self {
             Self::Taken => Ok(()),
-            Self::Refused(error) | Self::Unknown(error) => Err(match error {
+            Self::Unknown(cause) => Err(Error::unconfirmed(cause.to_string())),
+            Self::Refused(error) => Err(match error {
                 Error::Unavailable(cause) => Error::unavailable(cause.to_string()),
                 Error::Backend(cause) => Error::backend(cause.to_string()),
                 other if other.is_retryable() => Error::unavailable(other.to_string()),

@@ -29,7 +29,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use backend_core::{MessageEnvelope, Result};
+use backend_core::{Error, MessageEnvelope, Result};
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -181,7 +181,7 @@ impl Outbox {
         let written = self.written.clone();
         Box::pin(async move {
             if let Some(mark) = mark
-                && mark.handed_over().await.is_some()
+                && let Some(Ok(())) = mark.handed_over().await
             {
                 return;
             }
@@ -218,14 +218,19 @@ impl Outbox {
 }
 
 impl Waits {
-    /// The long way. `None`: the connection was lost before it was written, or just then.
+    /// The long way. `None`: the connection was lost, and there was no room yet. When it is lost later,
+    /// and the writer with it, nobody knows how far it had come.
     ///
     /// Dropped while there is no room, nothing was handed over; later, all of it was (X2).
     pub(crate) async fn handed_over(self) -> Option<Result<()>> {
         let Self { what, on_its_way, queue } = self;
         let (answer, answered) = oneshot::channel();
         queue.send(Pending { what, on_its_way, answer }).await.ok()?;
-        answered.await.ok()
+        Some(
+            answered.await.unwrap_or_else(|_| {
+                Err(Error::unconfirmed("the connection to the engine is lost"))
+            }),
+        )
     }
 }
 

@@ -47,7 +47,8 @@ impl Hub {
     /// The backend goes first. What it refuses for good (too large, closed …) reaches nobody. An
     /// outage costs only the others: if the backend gives an error that
     /// [`is_retryable`](Error::is_retryable), the own subscribers get the envelope all the same,
-    /// and the error is passed through, so that the caller knows that only this instance has it.
+    /// and the error is passed through, so that the caller knows that the others do not have it, or
+    /// [may not](Error::may_have_taken_effect).
     ///
     /// To try again for the others, publish through [`backend`](Self::backend): through the hub,
     /// the own subscribers would see it twice.

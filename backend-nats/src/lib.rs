@@ -51,7 +51,8 @@
 //!   16 KiB.
 //! - **An error of a publish or subscribe** is its own. [`Error::Backend`](backend_core::Error::Backend):
 //!   the server denies it. [`Error::Unavailable`](backend_core::Error::Unavailable): there was no
-//!   connection. After it, an envelope may have arrived all the same.
+//!   connection, and nobody got it. [`Error::Unconfirmed`](backend_core::Error::Unconfirmed), of the
+//!   first publish to a topic: the connection broke before it was known whether the server denies it.
 //! - **Losses** (L2): each envelope is numbered, so what is lost between two instances is told by
 //!   number: as soon as something later arrives, which is at the latest with the publisher's next
 //!   ping (of up to 1,024 topics that it has just published to). An outage of the instance itself is

@@ -324,7 +324,7 @@ impl NatsLink {
                     }
                 }
                 // It may have arrived, and it may have been denied.
-                Err(error) => *handover = Handover::Unknown(Error::unavailable(error.to_string())),
+                Err(error) => *handover = Handover::Unknown(error.to_string().into()),
             }
         }
         handovers

@@ -46,12 +46,13 @@
 //! - **An error of a publish** is its own. [`Error::Backend`](backend_core::Error::Backend): the
 //!   server has refused this one, for lack of rights for example, and it went to nobody.
 //!   [`Error::Unavailable`](backend_core::Error::Unavailable): there was no connection, or the server
-//!   could not do it just then, or the connection broke before the answer, in which case the envelope
-//!   may have arrived all the same.
+//!   could not do it just then, and it went to nobody either.
+//!   [`Error::Unconfirmed`](backend_core::Error::Unconfirmed): the connection broke before the answer,
+//!   so that the envelope may have arrived all the same.
 //! - **Losses** (L2): each envelope is numbered, so what another instance's broken connection loses
 //!   is told by number: as soon as something later arrives, which is at the latest with that
 //!   instance's next ping (of up to 1,024 topics that it has just published to). It tells of what was
-//!   `Unavailable`, too, if that has not arrived. An outage of the instance itself is told by a gap of
+//!   `Unconfirmed`, too, if that has not arrived. An outage of the instance itself is told by a gap of
 //!   unknown size; what others lose until they are heard again is not told besides.
 //! - **Outages** (H5, H6): the instance connects again by itself and never gives up. Nothing is
 //!   queued meanwhile, and nothing stale comes out afterwards.

@@ -105,7 +105,7 @@ fn receive(inbox: &Inbox, PushInfo { kind, data }: PushInfo) {
 }
 
 fn unknown(messages: &[Outgoing], why: &str) -> Vec<Handover> {
-    let unknown = |_| Handover::Unknown(Error::unavailable(why.to_owned()));
+    let unknown = |_| Handover::Unknown(why.into());
     messages.iter().map(unknown).collect()
 }
 
@@ -115,10 +115,7 @@ fn published(reply: Value) -> Handover {
         // To how many connections: of this server only, and some may be this one.
         Value::Int(_) => Handover::Taken,
         Value::ServerError(error) => Handover::Refused(failed(&error.into())),
-        other => {
-            let what = format!("an answer to PUBLISH that is none: {other:?}");
-            Handover::Unknown(Error::unavailable(what))
-        }
+        other => Handover::Unknown(format!("an answer to PUBLISH that is none: {other:?}").into()),
     }
 }
 

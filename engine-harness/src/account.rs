@@ -19,6 +19,15 @@ pub struct Account {
     pub missed: u64,
 }
 
+/// What became of a publisher's numbers. Of those that are in neither, nobody knows.
+#[derive(Clone, Debug, Default)]
+pub struct Attempts {
+    /// The publish was `Ok`.
+    pub accepted: BTreeSet<u64>,
+    /// It was `Unavailable`: nobody is to get it.
+    pub refused: BTreeSet<u64>,
+}
+
 #[derive(Debug, Default)]
 struct Publisher {
     last: u64,
@@ -82,15 +91,23 @@ impl Account {
         self.publishers.get(publisher).map_or(0, |publisher| publisher.last)
     }
 
-    /// Holds it against the numbers of a publisher's attempts that were accepted. Ahead of the first
-    /// that has arrived, anything may be missing.
+    /// Holds it against what became of a publisher's attempts. Ahead of the first that has arrived,
+    /// anything may be missing.
     ///
     /// # Errors
-    /// Something that was accepted is missing, and no gap in its place says so.
-    pub fn settle(&self, publisher: &str, accepted: &BTreeSet<u64>) -> Result<(), String> {
+    /// Something that was accepted is missing, and no gap in its place says so; or something that was
+    /// refused has arrived.
+    pub fn settle(&self, publisher: &str, attempts: &Attempts) -> Result<(), String> {
+        let Attempts { accepted, refused } = attempts;
         let Some(found) = self.publishers.get(publisher) else {
             return Err(format!("nothing has arrived from {publisher}"));
         };
+        let in_hole = |number: &u64| {
+            found.holes.iter().any(|(before, behind, _)| before < number && number < behind)
+        };
+        if let Some(number) = refused.range(..=found.last).find(|number| !in_hole(number)) {
+            return Err(format!("{number} of {publisher} was refused, and has arrived"));
+        }
         let behind_the_last = [(found.last, u64::MAX, found.told)];
         for (before, behind, told) in found.holes.iter().chain(&behind_the_last) {
             let missing = accepted.range(before + 1..*behind).count() as u64;
@@ -119,6 +136,10 @@ mod tests {
         Event::Message(Account::numbered("t", "a", number))
     }
 
+    fn accepted(numbers: &[u64]) -> Attempts {
+        Attempts { accepted: numbers.iter().copied().collect(), ..Attempts::default() }
+    }
+
     fn account(events: &[Event]) -> Account {
         let mut account = Account::default();
         for event in events {
@@ -129,12 +150,12 @@ mod tests {
 
     #[test]
     fn what_is_missing_has_to_be_told() {
-        let all: BTreeSet<u64> = (1..=6).collect();
+        let all = accepted(&[1, 2, 3, 4, 5, 6]);
         let without = account(&[message(1), message(4), message(6)]);
         assert!(without.settle("a", &all).is_err());
         assert_eq!(without.passed_over(), 3);
-        assert!(without.settle("a", &[1, 4, 6].into()).is_ok());
-        assert!(without.settle("a", &[1, 4, 7].into()).is_err());
+        assert!(without.settle("a", &accepted(&[1, 4, 6])).is_ok());
+        assert!(without.settle("a", &accepted(&[1, 4, 7])).is_err());
         assert!(without.settle("b", &all).is_err());
 
         let lagged = |missed| Event::Gap(Gap::lagged(missed));
@@ -147,6 +168,17 @@ mod tests {
         assert!(account(&behind).settle("a", &all).is_ok());
         let outage = [message(1), Event::Gap(Gap::reconnected()), message(6)];
         assert!(account(&outage).settle("a", &all).is_ok());
+    }
+
+    #[test]
+    fn what_was_refused_is_not_to_arrive() {
+        let found = account(&[message(1), message(4)]);
+        let refused = |refused: &[u64]| {
+            let refused = refused.iter().copied().collect();
+            found.settle("a", &Attempts { refused, ..Attempts::default() })
+        };
+        assert!(refused(&[2, 3, 5]).is_ok());
+        assert!(refused(&[1]).is_err() && refused(&[2, 4]).is_err());
     }
 
     #[test]

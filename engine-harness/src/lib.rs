@@ -21,7 +21,7 @@ pub mod traffic;
 mod trials;
 pub mod wait;
 
-pub use account::Account;
+pub use account::{Account, Attempts};
 pub use certificates::Certificates;
 pub use load::Load;
 pub use proxy::{Proxy, Wire};

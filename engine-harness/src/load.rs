@@ -1,6 +1,5 @@
-//! Publishers that do not stop for anything, and remember what was accepted.
+//! Publishers that do not stop for anything, and remember what was accepted, and what was refused.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::wait::{PATIENCE, until};
-use crate::{Account, Result};
+use crate::{Account, Attempts, Result};
 
 /// Where a publish waits for nobody, publishers would outrun any reader, who would be cut off.
 const AT_ONCE: u64 = 4;
@@ -22,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Load {
     stop: CancellationToken,
-    tasks: JoinSet<Result<(String, BTreeSet<u64>)>>,
+    tasks: JoinSet<Result<(String, Attempts)>>,
 }
 
 impl Load {
@@ -37,28 +36,28 @@ impl Load {
             let (backend, topic) = (Arc::clone(backend), topic.to_owned());
             let (stop, name) = (load.stop.clone(), format!("{name}{task}"));
             load.tasks.spawn(async move {
-                let accepted = publish(&*backend, &topic, &name, stop).await?;
-                Ok((name, accepted))
+                let attempts = publish(&*backend, &topic, &name, stop).await?;
+                Ok((name, attempts))
             });
         }
         load
     }
 
-    /// Stops them: their names, and which of their numbers were accepted.
+    /// Stops them: their names, and what became of their numbers.
     ///
     /// # Errors
     /// A publish has failed with something other than an outage.
-    pub async fn stop(mut self) -> Result<Vec<(String, BTreeSet<u64>)>> {
+    pub async fn stop(mut self) -> Result<Vec<(String, Attempts)>> {
         self.stop.cancel();
-        let mut accepted = Vec::new();
+        let mut attempts = Vec::new();
         let stopped = async {
             while let Some(task) = self.tasks.join_next().await {
-                accepted.push(task??);
+                attempts.push(task??);
             }
             Ok::<_, crate::Error>(())
         };
         timeout(PATIENCE, stopped).await.map_err(|_| "a publisher hangs")??;
-        Ok(accepted)
+        Ok(attempts)
     }
 }
 
@@ -67,8 +66,8 @@ async fn publish<B: HealthAwareBackend + ?Sized>(
     topic: &str,
     name: &str,
     stop: CancellationToken,
-) -> Result<BTreeSet<u64>> {
-    let mut accepted = BTreeSet::new();
+) -> Result<Attempts> {
+    let mut attempts = Attempts::default();
     for number in 1.. {
         if stop.is_cancelled() {
             break;
@@ -77,11 +76,16 @@ async fn publish<B: HealthAwareBackend + ?Sized>(
             tokio::time::sleep(PAUSE).await;
         }
         match Backend::publish(backend, Account::numbered(topic, name, number)).await {
-            Ok(()) => drop(accepted.insert(number)),
-            // Trying again at once would count to a million during an outage.
-            Err(Error::Unavailable(_)) => until("healthy", || backend.is_healthy()).await?,
+            Ok(()) => drop(attempts.accepted.insert(number)),
+            Err(Error::Unavailable(_)) => {
+                attempts.refused.insert(number);
+                // Trying again at once would count to a million during an outage.
+                until("healthy", || backend.is_healthy()).await?;
+            }
+            // It may have arrived.
+            Err(Error::Unconfirmed(_)) => {}
             Err(other) => return Err(other.into()),
         }
     }
-    Ok(accepted)
+    Ok(attempts)
 }

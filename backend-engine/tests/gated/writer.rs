@@ -129,9 +129,27 @@ async fn an_adapter_that_panics_has_lost_its_connection() {
     instance.on_reconnect(Box::new(move || notify.notify_one()));
     engine.connection(0).panics.store(true, Relaxed);
     let publish = || instance.publish(MessageEnvelope::new("orders", "data"));
-    assert!(matches!(publish().await, Err(Error::Unavailable(_))));
+    assert!(matches!(publish().await, Err(Error::Unconfirmed(_))));
     timeout(PATIENCE, again.notified()).await.expect("it gets another connection");
     publish().await.expect("it goes on");
+}
+
+#[tokio::test]
+async fn what_a_lost_connection_had_in_its_hands_is_unconfirmed() {
+    let engine = Engine::default();
+    let instance = connect(&engine, options()).await;
+    let connection = engine.connection(0);
+    // It says of neither what became of it.
+    connection.publish.shut();
+    let publish = |data| instance.publish(MessageEnvelope::new("orders", data));
+    let lose = async {
+        connection.publish.have_arrived(1).await;
+        connection.lose();
+    };
+    let (first, second, ()) = tokio::join!(publish("handed over"), publish("behind it"), lose);
+    for result in [first, second] {
+        assert!(matches!(result, Err(Error::Unconfirmed(_))), "{result:?}");
+    }
 }
 
 #[tokio::test]

@@ -113,16 +113,16 @@ async fn every_message_is_received_or_told_as_missing() -> Result {
             recovery(recoveries).await?;
         }
     }
-    let mut accepted = Vec::new();
+    let mut attempts = Vec::new();
     for (publisher, load) in publishers {
-        accepted.extend(load.stop().await?);
+        attempts.extend(load.stop().await?);
         publisher.publish(MessageEnvelope::new("orders", END)).await?;
     }
     for reader in readers {
         let account =
             timeout(PATIENCE, reader).await.map_err(|_| "the last one is missing")???;
-        for (name, accepted) in &accepted {
-            account.settle(name, accepted)?;
+        for (name, attempts) in &attempts {
+            account.settle(name, attempts)?;
         }
         assert_eq!(account.outages, kills);
         println!("{kills} kills: {} received, {} told", account.received, account.missed);
@@ -155,17 +155,17 @@ async fn what_a_publisher_loses_is_counted_exactly() -> Result {
         wire.set(Wire::Whole).await;
         recovery(recoveries).await?;
     }
-    let mut accepted = Vec::new();
+    let mut attempts = Vec::new();
     for (publisher, load) in publishers {
-        accepted.extend(load.stop().await?);
+        attempts.extend(load.stop().await?);
         publisher.publish(MessageEnvelope::new("orders", END)).await?;
     }
     let account = timeout(PATIENCE, reader).await.map_err(|_| "the last one is missing")???;
-    for (name, accepted) in &accepted {
-        account.settle(name, accepted)?;
+    for (name, attempts) in &attempts {
+        account.settle(name, attempts)?;
     }
     assert_eq!(account.outages, 0);
-    let all: u64 = accepted.iter().map(|(_, accepted)| accepted.len() as u64).sum();
+    let all: u64 = attempts.iter().map(|(_, attempts)| attempts.accepted.len() as u64).sum();
     assert_eq!(account.received + account.missed, all, "{} are told", account.missed);
     println!("20 cuts: {} received, {} told", account.received, account.missed);
     Ok(())

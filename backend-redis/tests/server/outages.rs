@@ -6,6 +6,7 @@ use std::time::Duration;
 use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
 use engine_harness::wait::{PATIENCE, expect, expect_outage, next, recoveries, recovery, until};
 use engine_harness::{Proxy, Result, Wire};
+use futures_util::poll;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
@@ -14,6 +15,7 @@ use crate::support::{self, Redis, quick};
 engine_harness::tests![
     silence_is_noticed_and_harms_no_other,
     operations_in_silence_end_in_time,
+    what_nobody_has_answered_yet_is_unconfirmed_when_the_connection_breaks,
     a_killed_connection_comes_back,
     a_slow_subscriber_is_cut_off_and_told,
     what_the_server_does_not_take_costs_the_connection_alone,
@@ -77,6 +79,22 @@ async fn operations_in_silence_end_in_time() -> Result {
     backend.unsubscribe("orders").await?;
     backend.close().await?;
     assert!(since.elapsed() < limit * 10, "{:?}", since.elapsed());
+    Ok(())
+}
+
+async fn what_nobody_has_answered_yet_is_unconfirmed_when_the_connection_breaks() -> Result {
+    let redis = Redis::start().await?;
+    let wire = Proxy::to(redis.server.address).await?;
+    let backend = quick(through(&wire)).connect().await?;
+    wire.set(Wire::Silent).await;
+    let mut publish = backend.publish(MessageEnvelope::new("orders", "unheard"));
+    assert!(poll!(&mut publish).is_pending());
+    wire.set(Wire::Cut).await;
+    let published = publish.await;
+    assert!(matches!(published, Err(Error::Unconfirmed(_))), "{published:?}");
+    until("unhealthy", || !backend.is_healthy()).await?;
+    let refused = backend.publish(MessageEnvelope::new("orders", "refused")).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     Ok(())
 }
 

@@ -96,16 +96,16 @@ async fn every_message_is_received_or_told_as_missing() -> Result {
             recovery(recoveries).await?;
         }
     }
-    let mut accepted = Vec::new();
+    let mut attempts = Vec::new();
     for (publisher, load) in instances {
-        accepted.extend(load.stop().await?);
+        attempts.extend(load.stop().await?);
         publisher.publish(MessageEnvelope::new("orders", "the last one")).await?;
     }
     for reader in readers {
         let account =
             timeout(PATIENCE, reader).await.map_err(|_| "the last one is missing")???;
-        for (name, accepted) in &accepted {
-            account.settle(name, accepted)?;
+        for (name, attempts) in &attempts {
+            account.settle(name, attempts)?;
         }
         assert_eq!(account.outages, kills);
         // Between outages nothing is lost, and nothing is told as lost.
@@ -135,12 +135,12 @@ async fn what_a_publisher_loses_is_counted_exactly() -> Result {
         wire.set(Wire::Whole).await;
         recovery(&mut again).await?;
     }
-    for (name, accepted) in load.stop().await? {
-        let last = accepted.last().copied().unwrap_or_default();
+    for (name, attempts) in load.stop().await? {
+        let last = attempts.accepted.last().copied().unwrap_or_default();
         while account.last(&name) < last {
             account.take(&next(&mut orders).await?)?;
         }
-        account.settle(&name, &accepted)?;
+        account.settle(&name, &attempts)?;
     }
     assert_eq!(account.outages, 0);
     assert!(account.missed <= account.passed_over(), "{} are told", account.missed);

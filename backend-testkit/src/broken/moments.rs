@@ -62,6 +62,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         |deadline| twisted(deadline, |_| CutInSubscribe::default()),
     ),
     Specimen::new(
+        "unavailable_and_delivered",
+        "A publish whose answer an outage cuts off is Unavailable, and was delivered.",
+        "midway::what_an_outage_made_unavailable_reached_nobody",
+        |deadline| twisted(deadline, |_| LosesAnswers::default()),
+    ),
+    Specimen::new(
         "drops_publishes_during_a_subscribe",
         "What is published while a subscribe is under way is dropped.",
         "midway::a_publish_during_a_subscribe_arrives",
@@ -315,6 +321,28 @@ impl Twist for CutInSubscribe {
                 subscribed => return Ok(rewrite_messages(subscribed?, |_| None)),
             }
         }
+    }
+
+    fn cut(&self, inner: &Arc<MemoryBackend>) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        inner.partition();
+    }
+}
+
+/// Counts the cuts.
+#[derive(Default)]
+struct LosesAnswers(AtomicUsize);
+
+#[async_trait]
+impl Twist for LosesAnswers {
+    async fn publish(&self, inner: &Arc<MemoryBackend>, envelope: MessageEnvelope) -> Result<()> {
+        let cuts = self.0.load(Ordering::Acquire);
+        inner.publish(envelope).await?;
+        tokio::time::sleep(CONFIRMING).await;
+        if self.0.load(Ordering::Acquire) != cuts {
+            return Err(Error::unavailable("the connection is lost"));
+        }
+        Ok(())
     }
 
     fn cut(&self, inner: &Arc<MemoryBackend>) {

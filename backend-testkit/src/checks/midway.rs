@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use backend_core::{Error, MessageEnvelope, Result, Subscription};
-use tokio::sync::Barrier;
+use backend_core::{Error, Event, GapCause, MessageEnvelope, Result, Subscription};
+use tokio::sync::{Barrier, Semaphore};
 
 use crate::bench::Bench;
 use crate::check::check;
@@ -31,6 +32,13 @@ pub(crate) const CHECKS: &[Check] = &[
         [D4, H5],
         [Faults, Health],
         "A subscribe that meets an outage is live after it, if it is Ok."
+    ),
+    check!(
+        "midway",
+        what_an_outage_made_unavailable_reached_nobody,
+        [H6],
+        [Faults],
+        "Of the publishes that an outage meets half way, none is Unavailable and delivered."
     ),
     check!(
         "midway",
@@ -125,7 +133,7 @@ async fn an_outage_during_a_subscribe_leaves_none_deaf(bench: Bench) -> Verified
         };
         let (subscription, why) = match subscribed {
             Ok(subscription) => (subscription, "subscribe had said Ok, and the outage is over"),
-            Err(Error::Unavailable(_) | Error::Timeout(_)) => {
+            Err(error) if error.is_retryable() => {
                 let again = bench.within("B subscribes again", backend.subscribe(&topic)).await?;
                 let again = again.map_err(|error| {
                     let expected = "subscribe after an outage that the last one met: Ok";
@@ -143,6 +151,69 @@ async fn an_outage_during_a_subscribe_leaves_none_deaf(bench: Bench) -> Verified
         reader.expect_past_gaps("after").await.because(why)?;
         if was_early {
             break;
+        }
+    }
+    Ok(())
+}
+
+async fn what_an_outage_made_unavailable_reached_nobody(bench: Bench) -> Verified {
+    /// Tasks that publish until they are refused.
+    const TASKS: usize = 4;
+    let [a, b] = bench.cluster().await?;
+    let mut at_b = b.subscribe("news").await?;
+    let mut own = a.subscribe("live again").await?;
+    for round in bench.rounds(20) {
+        let over = Arc::new(AtomicBool::new(false));
+        let begun = Arc::new(Semaphore::new(0));
+        let mut parts = Vec::new();
+        for task in 0..TASKS {
+            let (a, over, begun) = (a.clone(), Arc::clone(&over), Arc::clone(&begun));
+            parts.push(bench.spawn(async move {
+                for count in 0.. {
+                    if over.load(Ordering::Acquire) {
+                        break;
+                    }
+                    let data = format!("{round}.{task}.{count}");
+                    begun.add_permits(1);
+                    match a.try_send(MessageEnvelope::new("news", data.clone())).await? {
+                        Ok(()) => {}
+                        Err(Error::Unavailable(_)) => return Ok(Some(data)),
+                        Err(error) if error.may_have_taken_effect() => break,
+                        Err(error) => {
+                            let expected = "a publish that meets an outage: Ok, Unavailable, or \
+                                            Unconfirmed or Timeout";
+                            return Err(Failure::new(expected, format!("the error {error:?}")));
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+                Ok(None)
+            }));
+        }
+        // It comes at one moment after the other of what they do.
+        let some = begun.acquire_many((TASKS + round) as u32);
+        drop(bench.within("the first publishes, before an outage", some).await?);
+        a.cut().await?;
+        a.restore().await?;
+        over.store(true, Ordering::Release);
+        let mut refused = BTreeSet::new();
+        for part in parts {
+            refused.extend(part.done().await?);
+        }
+        own.expect_gap(GapCause::Reconnected).await?;
+        let after = format!("after {round}");
+        a.publish("news", &after).await?;
+        let wanted = format!("{}, and nothing that was Unavailable", show::quoted(&after));
+        loop {
+            let event = at_b.next(&wanted).await?;
+            match &event {
+                Some(Event::Message(message)) if message.data() == after.as_bytes() => break,
+                Some(Event::Message(message))
+                    if !refused.contains(&*String::from_utf8_lossy(message.data())) => {}
+                // As many as the tasks liked: some may be too many for the buffer.
+                Some(Event::Gap(_)) => {}
+                other => return at_b.unexpected(&wanted, other.as_ref()),
+            }
         }
     }
     Ok(())

@@ -315,8 +315,8 @@ impl<K: OnCall> Matching<K> {
 }
 
 impl Matching<Publish> {
-    /// It is sent, and fails with this error all the same: the case that [`Error::Timeout`] leaves
-    /// open, in which trying again delivers it twice.
+    /// It is sent, and fails with this error all the same: the case that [`Error::Timeout`] and
+    /// [`Error::Unconfirmed`] leave open, in which trying again delivers it twice.
     pub fn send_and_fail_with(self, error: impl Fn() -> Error + Send + Sync + 'static) -> Rule {
         self.then(Action::SendAndFail(Arc::new(error)))
     }

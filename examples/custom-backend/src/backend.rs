@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backend_core::{
@@ -117,13 +117,12 @@ impl RelayBackend {
 #[async_trait]
 impl Backend for RelayBackend {
     async fn publish(&self, envelope: MessageEnvelope) -> Result<()> {
-        let since = Instant::now();
         let (answer, answered) = oneshot::channel();
         self.call(&Request::Publish(envelope), Answer::Done(answer)).await?;
         answered.await.map_err(|_| match self.outage() {
             Error::Closed => Error::Closed,
             // Lost after it was handed over: the relay may have got it, or not.
-            _ => Error::Timeout(since.elapsed()),
+            lost => Error::unconfirmed(lost),
         })?;
         self.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())

@@ -86,7 +86,7 @@ async fn a_silent_wire_is_noticed_and_whoever_waits_is_told() {
     wire.set(Wire::Silent).await;
     // Nobody can know whether the relay has got this one.
     let error = soon(backend.publish(envelope("into silence"))).await.expect_err("no answer");
-    assert!(matches!(error, Error::Timeout(_)), "{error:?}");
+    assert!(matches!(error, Error::Unconfirmed(_)), "{error:?}");
     assert!(!backend.is_healthy());
     let error = backend.publish(envelope("refused")).await.expect_err("an outage");
     assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
