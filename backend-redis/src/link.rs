@@ -11,14 +11,16 @@ use backend_engine::{Handover, Inbox, Link, Outgoing};
 use futures_util::future::join;
 use redis::aio::{MultiplexedConnection, SendError};
 use redis::{
-    AsyncConnectionConfig, Pipeline, PushInfo, PushKind, RedisConnectionInfo, RedisError, Value,
-    cmd,
+    AsyncConnectionConfig, Cmd, Pipeline, PushInfo, PushKind, RedisConnectionInfo, RedisError,
+    Value, cmd,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::hello::hello;
+
+const PUBLISH: &str = "PUBLISH";
 
 /// Commands that may wait for the client's task to take them.
 const QUEUE: usize = 1024;
@@ -75,7 +77,11 @@ impl RedisLink {
     async fn send(&self, messages: &[Outgoing]) -> Vec<Handover> {
         let mut pipeline = Pipeline::with_capacity(messages.len());
         for Outgoing { name, message } in messages {
-            pipeline.cmd("PUBLISH").arg(name.as_str()).arg(&message[..]);
+            // Or it would grow, with a copy each time.
+            let mut publish =
+                Cmd::with_capacity(3, PUBLISH.len() + name.as_str().len() + message.len());
+            publish.arg(PUBLISH).arg(name.as_str()).arg(&message[..]);
+            pipeline.add_command(publish);
         }
         let mut connection = self.connection.clone();
         // As values, for an error of one is none of the others.
@@ -162,7 +168,7 @@ impl Link for RedisLink {
         // A server that is busy with a script answers HELLO, and publishes nothing.
         let mut connection = self.connection.clone();
         let published = async {
-            let mut publish = cmd("PUBLISH");
+            let mut publish = cmd(PUBLISH);
             publish.arg(self.probe.as_str()).arg("").exec_async(&mut connection).await
         };
         let (greeted, published) = join(hello(self.connection.clone(), None), published).await;
