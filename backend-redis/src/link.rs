@@ -4,6 +4,8 @@
 //! goes into the inbox right there. So when the reply to a command is here, every message that came
 //! before it has been handed over.
 
+use std::iter::Peekable;
+
 use async_trait::async_trait;
 use backend_core::{BoxError, Error, Result};
 use backend_engine::name::EngineName;
@@ -74,25 +76,34 @@ impl RedisLink {
         Ok(link)
     }
 
-    async fn send(&self, messages: &[Outgoing]) -> Vec<Handover> {
-        let mut pipeline = Pipeline::with_capacity(messages.len());
-        for Outgoing { name, message } in messages {
-            // Or it would grow, with a copy each time.
-            let mut publish =
-                Cmd::with_capacity(3, PUBLISH.len() + name.as_str().len() + message.len());
-            publish.arg(PUBLISH).arg(name.as_str()).arg(&message[..]);
-            pipeline.add_command(publish);
-        }
+    async fn send(&self, pipeline: Pipeline) -> Vec<Handover> {
+        let count = pipeline.len();
         let mut connection = self.connection.clone();
         // As values, for an error of one is none of the others.
-        match connection.send_packed_commands(&pipeline, 0, messages.len()).await {
-            Ok(replies) if replies.len() == messages.len() => {
-                replies.into_iter().map(published).collect()
-            }
-            Ok(_) => unknown(messages, "answers are missing"),
-            Err(error) => unknown(messages, &error.to_string()),
+        match connection.send_packed_commands(&pipeline, 0, count).await {
+            Ok(replies) if replies.len() == count => replies.into_iter().map(published).collect(),
+            Ok(_) => unknown(count, "answers are missing"),
+            Err(error) => unknown(count, &error.to_string()),
         }
     }
+}
+
+/// The first of these, up to a [`CHUNK`], and one at least. Each is let go when its command is there: to
+/// hold both of all would be memory that is taken from the system, and given back to it, every time.
+fn pack(messages: &mut Peekable<impl Iterator<Item = Outgoing>>) -> Pipeline {
+    let mut pipeline = Pipeline::new();
+    let mut bytes = 0;
+    while let Some(Outgoing { name, message }) =
+        messages.next_if(|next| bytes == 0 || bytes + next.message.len() <= CHUNK)
+    {
+        bytes += message.len();
+        // Of its size, or it would grow, with a copy each time.
+        let size = PUBLISH.len() + name.as_str().len() + message.len();
+        let mut publish = Cmd::with_capacity(3, size);
+        publish.arg(PUBLISH).arg(name.as_str()).arg(&message[..]);
+        pipeline.add_command(publish);
+    }
+    pipeline
 }
 
 /// Takes what the server sends without being asked.
@@ -110,9 +121,8 @@ fn receive(inbox: &Inbox, PushInfo { kind, data }: PushInfo) {
     }
 }
 
-fn unknown(messages: &[Outgoing], why: &str) -> Vec<Handover> {
-    let unknown = |_| Handover::Unknown(why.into());
-    messages.iter().map(unknown).collect()
+fn unknown(count: usize, why: &str) -> Vec<Handover> {
+    (0..count).map(|_| Handover::Unknown(why.into())).collect()
 }
 
 /// What a reply to PUBLISH says.
@@ -150,16 +160,14 @@ impl Link for RedisLink {
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
         let mut results = Vec::with_capacity(messages.len());
-        let mut rest = &messages[..];
-        while !rest.is_empty() {
-            let (chunk, behind) = rest.split_at(chunk(rest));
+        let mut messages = messages.into_iter().peekable();
+        while messages.peek().is_some() {
             if self.lost.is_cancelled() {
                 let refused = |_| Handover::Refused(Error::unavailable("the connection is lost"));
-                results.extend(rest.iter().map(refused));
+                results.extend(messages.map(refused));
                 break;
             }
-            results.extend(self.send(chunk).await);
-            rest = behind;
+            results.extend(self.send(pack(&mut messages)).await);
         }
         results
     }
@@ -190,14 +198,4 @@ impl Link for RedisLink {
         self.task.abort();
         self.lost.cancelled().await;
     }
-}
-
-/// How many of the first messages are sent as one; at least one of them.
-fn chunk(messages: &[Outgoing]) -> usize {
-    let mut bytes = 0;
-    let within = messages.iter().take_while(|outgoing| {
-        bytes += outgoing.message.len();
-        bytes <= CHUNK
-    });
-    within.count().max(1)
 }
