@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisError, Value, cmd, from_redis_value};
 
+use crate::refusal::words;
+
 /// Goes to the server and back, and says why it cannot be used, if it cannot.
 ///
 /// The reply comes after every message that the server has sent before it, and those have been
@@ -41,7 +43,7 @@ impl From<RedisError> for Unfit {
 impl std::fmt::Display for Unfit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Error(error) => error.fmt(f),
+            Self::Error(error) => f.write_str(&words(error)),
             Self::Role(what) => f.write_str(what),
         }
     }

@@ -87,6 +87,22 @@
 //! ACL SETUSER chat on >s3cret resetchannels &chat.* -@all +publish +subscribe +unsubscribe
 //! ```
 //!
+//! Or the channels of some topics only; and in any case the adapter's own, at which an instance tries
+//! whether it may do anything at all:
+//!
+//! ```text
+//! ACL SETUSER chat on >s3cret resetchannels &chat.orders &chat.~~redis -@all +publish +subscribe +unsubscribe
+//! ```
+//!
+//! A user that may publish there or subscribe, one of both, is connected: some only listen. What it is
+//! denied is an error of the call. One that may do neither is not connected, which is
+//! [`Error::Unavailable`](backend_core::Error::Unavailable) and says what is missing; the server would let
+//! it in, deaf and mute. The same is tried with each ping. So a user that is left without any right while
+//! it is connected has an outage, until it has rights again. One that loses a part of them stays healthy
+//! (H2): the connection carries what it may carry, and what is denied is told to who asks for it. Where
+//! the channel of an open subscription is taken away, the server closes the connection, and the topic's
+//! streams end.
+//!
 //! A channel is the namespace and the topic in percent form with a dot between them, such as
 //! `chat.orders`; [`backend_engine::name`] has the whole of it. Anybody who may publish there can
 //! send anything: what is no envelope is counted and dropped.

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::hello::hello;
+use crate::refusal::words;
 
 const PUBLISH: &str = "PUBLISH";
 
@@ -38,7 +39,7 @@ pub(crate) struct RedisLink {
     task: AbortOnDropHandle<()>,
     lost: CancellationToken,
     max_message: usize,
-    /// Where something is published to see whether that works. Nobody listens.
+    /// Where something is published to see whether that works. Nobody needs it.
     probe: EngineName,
 }
 
@@ -73,7 +74,38 @@ impl RedisLink {
         }));
         let link = Self { connection, task, lost, max_message, probe };
         hello(link.connection.clone(), client_name).await.map_err(|unfit| unfit.to_string())?;
+        link.try_out().await?;
         Ok(link)
+    }
+
+    /// Sends something through, and says why nothing goes through, if so.
+    ///
+    /// A server that is busy with a script answers HELLO, and publishes nothing. And a user may be let
+    /// in without any right, deaf and mute. One that is denied only one of both is of use: some only
+    /// listen.
+    async fn try_out(&self) -> Result<(), String> {
+        let (mut connection, probe) = (self.connection.clone(), self.probe.as_str());
+        let mut publish = cmd(PUBLISH);
+        publish.arg(probe).arg("");
+        let Err(mute) = publish.exec_async(&mut connection).await else { return Ok(()) };
+        if !is_denied(&mute) {
+            return Err(words(&mute));
+        }
+        match connection.subscribe(probe).await {
+            Ok(()) => {
+                // Where that is denied, what arrives there is dropped, as no topic's.
+                let _ = connection.unsubscribe(probe).await;
+                Ok(())
+            }
+            Err(deaf) if is_denied(&deaf) => Err(format!(
+                "the user may neither publish to {probe} ({}) nor subscribe to it ({}): grant it the \
+                 channels of the namespace, or this one beside those of single topics, and +publish, \
+                 +subscribe and +unsubscribe",
+                words(&mute),
+                words(&deaf)
+            )),
+            Err(error) => Err(words(&error)),
+        }
     }
 
     async fn send(&self, pipeline: Pipeline) -> Vec<Handover> {
@@ -83,7 +115,7 @@ impl RedisLink {
         match connection.send_packed_commands(&pipeline, 0, count).await {
             Ok(replies) if replies.len() == count => replies.into_iter().map(published).collect(),
             Ok(_) => unknown(count, "answers are missing"),
-            Err(error) => unknown(count, &error.to_string()),
+            Err(error) => unknown(count, &words(&error)),
         }
     }
 }
@@ -138,10 +170,11 @@ fn published(reply: Value) -> Handover {
 /// What an error means: the server denies this, or it cannot do it now (a script runs, data are being
 /// loaded, the cluster votes, …), or the connection is lost.
 fn failed(error: &RedisError) -> Error {
-    match error.code() {
-        Some("NOPERM" | "ERR") => Error::backend(error.to_string()),
-        _ => Error::unavailable(error.to_string()),
-    }
+    if is_denied(error) { Error::backend(words(error)) } else { Error::unavailable(words(error)) }
+}
+
+fn is_denied(error: &RedisError) -> bool {
+    matches!(error.code(), Some("NOPERM" | "ERR"))
 }
 
 #[async_trait]
@@ -173,19 +206,9 @@ impl Link for RedisLink {
     }
 
     async fn ping(&self) -> Result<()> {
-        // A server that is busy with a script answers HELLO, and publishes nothing.
-        let mut connection = self.connection.clone();
-        let published = async {
-            let mut publish = cmd(PUBLISH);
-            publish.arg(self.probe.as_str()).arg("").exec_async(&mut connection).await
-        };
-        let (greeted, published) = join(hello(self.connection.clone(), None), published).await;
+        let (greeted, tried) = join(hello(self.connection.clone(), None), self.try_out()).await;
         greeted.map_err(|unfit| Error::unavailable(unfit.to_string()))?;
-        match published.map_err(|error| failed(&error)) {
-            Err(error) if error.is_retryable() => Err(error),
-            // Who may not publish there may publish elsewhere.
-            _ => Ok(()),
-        }
+        tried.map_err(Error::unavailable)
     }
 
     async fn lost(&self) -> BoxError {

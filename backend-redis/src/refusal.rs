@@ -18,7 +18,7 @@ pub(crate) fn tell(error: &(dyn Error + 'static), has_credentials: bool) -> Stri
                 "what answers there is not a Redis server, or wants an encrypted connection"
                     .to_owned()
             }
-            _ => one_line(&error.to_string()),
+            _ => one_line(&words(error)),
         };
     }
     match error.downcast_ref::<io::Error>() {
@@ -27,6 +27,16 @@ pub(crate) fn tell(error: &(dyn Error + 'static), has_credentials: bool) -> Stri
             format!("no encrypted connection: {}", one_line(&io.to_string()))
         }
         _ => one_line(&error.to_string()),
+    }
+}
+
+/// The server's own words, where it has said something: the client puts the word that it does not know
+/// in quotes, and another one in the place of some that it does.
+pub(crate) fn words(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -1,16 +1,24 @@
 //! What the server's access control denies is an error of the call that was denied, and of no other.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use backend_core::{Backend, Error, Event, HealthAwareBackend, MessageEnvelope};
 use engine_harness::Result;
-use engine_harness::wait::{expect, expect_outage, next, recoveries, recovery, until};
+use engine_harness::wait::{
+    PATIENCE, expect, expect_outage, next, recoveries, recovery, until, until_it_says,
+};
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use crate::support::{Redis, quick};
 
 engine_harness::tests![
     few_rights_are_enough,
+    who_may_do_nothing_is_not_connected,
+    who_may_do_one_of_both_does_it,
+    rights_that_are_all_taken_away_are_an_outage_until_they_are_back,
+    a_channel_that_is_taken_away_ends_its_streams_alone,
     a_denied_publish_is_an_error_and_harms_no_other,
     a_denied_subscribe_is_an_error,
     a_changed_password_is_an_outage_until_it_is_right_again,
@@ -18,6 +26,9 @@ engine_harness::tests![
 
 /// What an instance needs of a namespace, and nothing else.
 const RIGHTS: [&str; 6] = ["reset", "on", ">s3cret", "+publish", "+subscribe", "+unsubscribe"];
+
+/// Where an instance tries whether it may do anything at all. Who lists single topics lists it, too.
+const PROBED: &str = "&chat.~~redis";
 
 async fn set_user(redis: &Redis, name: &str, rights: &[&str]) -> Result {
     let mut client = redis.client().await?;
@@ -55,9 +66,107 @@ async fn few_rights_are_enough() -> Result {
     Ok(())
 }
 
+async fn who_may_do_nothing_is_not_connected() -> Result {
+    let redis = Redis::start().await?;
+    let commands = &RIGHTS[3..];
+    for rights in [&["&chat.*"][..], commands, &["+@all", "~*"], &["+publish", "&other.*"]] {
+        set_user(&redis, "alice", &[&["reset", "on", ">s3cret"], rights].concat()).await?;
+        let Err(error) = instance(&redis, "alice").connect().await else {
+            panic!("connected with {rights:?}")
+        };
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        let told = error.to_string();
+        assert!(told.contains(&redis.server.address.to_string()), "{told}");
+        // What is missing, in the words of the server; and what would do.
+        assert!(told.contains("neither publish to chat.~~redis (NOPERM "), "{told}");
+        assert!(told.contains("grant it the channels of the namespace"), "{told}");
+        assert!(told.matches("is unavailable").count() == 1 && !told.contains("s3cret"), "{told}");
+    }
+    // Single topics, and what it is tried at.
+    let listed = [&RIGHTS[..], &["&chat.orders", PROBED]].concat();
+    set_user(&redis, "alice", &listed).await?;
+    let here = instance(&redis, "alice").connect().await?;
+    here.publish(MessageEnvelope::new("orders", "")).await?;
+    Ok(())
+}
+
+async fn who_may_do_one_of_both_does_it() -> Result {
+    let redis = Redis::start().await?;
+    let common = ["reset", "on", ">s3cret", "&chat.*"];
+    set_user(&redis, "sender", &[&common[..], &["+publish"]].concat()).await?;
+    // Not even UNSUBSCRIBE: something else stays subscribed to what the pings are sent to.
+    set_user(&redis, "reader", &[&common[..], &["+subscribe"]].concat()).await?;
+    let often = Duration::from_millis(20);
+    let sender = instance(&redis, "sender").ping_interval(often).connect().await?;
+    let reader = instance(&redis, "reader").ping_interval(often).connect().await?;
+    let mut orders = reader.subscribe("orders").await?;
+
+    let is_denied = |error| matches!(error, Error::Backend(_));
+    assert!(is_denied(sender.subscribe("orders").await.unwrap_err()));
+    assert!(is_denied(reader.publish(MessageEnvelope::new("orders", "")).await.unwrap_err()));
+    // The reader has been denied its pings so often, and goes on.
+    let mut client = redis.client().await?;
+    until_it_says("the reader has pinged", async || {
+        let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut client).await?;
+        let publishes = info.lines().find(|line| line.starts_with("cmdstat_publish:"));
+        let rejected = publishes.and_then(|line| line.split("rejected_calls=").nth(1));
+        let rejected = rejected.and_then(|rest| rest.split(',').next()?.trim().parse::<u64>().ok());
+        Ok(rejected.is_some_and(|rejected| rejected >= 6))
+    })
+    .await?;
+    sender.publish(MessageEnvelope::new("orders", "first")).await?;
+    expect(&mut orders, "first").await?;
+    assert!(sender.is_healthy() && reader.is_healthy());
+    assert_eq!(reader.as_observable().expect("counters").stats().refused, 0);
+    Ok(())
+}
+
+async fn rights_that_are_all_taken_away_are_an_outage_until_they_are_back() -> Result {
+    let redis = Redis::start().await?;
+    let all = [&RIGHTS[..], &["&chat.*"]].concat();
+    set_user(&redis, "alice", &all).await?;
+    let often = Duration::from_millis(20);
+    let here = instance(&redis, "alice").ping_interval(often).connect().await?;
+    let there = quick(redis.url()).namespace("chat").connect().await?;
+    let mut again = recoveries(&here);
+    let mut orders = here.subscribe("orders").await?;
+
+    // The server ends no connection for it.
+    set_user(&redis, "alice", &["-publish", "-subscribe"]).await?;
+    until("unhealthy", || !here.is_healthy()).await?;
+    let error = here.publish(MessageEnvelope::new("orders", "")).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    set_user(&redis, "alice", &["+publish", "+subscribe"]).await?;
+    recovery(&mut again).await?;
+    expect_outage(&mut orders).await?;
+    there.publish(MessageEnvelope::new("orders", "after")).await?;
+    expect(&mut orders, "after").await
+}
+
+async fn a_channel_that_is_taken_away_ends_its_streams_alone() -> Result {
+    let redis = Redis::start().await?;
+    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.*"]].concat()).await?;
+    let here = instance(&redis, "alice").connect().await?;
+    let there = quick(redis.url()).namespace("chat").connect().await?;
+    let mut again = recoveries(&here);
+    let (mut orders, mut prices) =
+        (here.subscribe("orders").await?, here.subscribe("prices").await?);
+
+    set_user(&redis, "alice", &["resetchannels", "&chat.prices", PROBED]).await?;
+    recovery(&mut again).await?;
+    expect_outage(&mut prices).await?;
+    there.publish(MessageEnvelope::new("prices", "after")).await?;
+    expect(&mut prices, "after").await?;
+    while let Some(event) = timeout(PATIENCE, orders.recv()).await? {
+        assert!(matches!(event, Event::Gap(_)), "{event:?}");
+    }
+    Ok(())
+}
+
 async fn a_denied_publish_is_an_error_and_harms_no_other() -> Result {
     let redis = Redis::start().await?;
-    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders", "&chat.prices"]].concat()).await?;
+    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders", "&chat.prices", PROBED]].concat())
+        .await?;
     let here = instance(&redis, "alice").connect().await?;
     let there = quick(redis.url()).namespace("chat").connect().await?;
     let mut orders = there.subscribe("orders").await?;
@@ -96,7 +205,7 @@ async fn a_denied_publish_is_an_error_and_harms_no_other() -> Result {
 
 async fn a_denied_subscribe_is_an_error() -> Result {
     let redis = Redis::start().await?;
-    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders"]].concat()).await?;
+    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders", PROBED]].concat()).await?;
     let here = instance(&redis, "alice").connect().await?;
     let there = quick(redis.url()).namespace("chat").connect().await?;
     for _ in 0..3 {
