@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backend_core::BoxError;
+use backend_core::{BoxError, Error};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{MissedTickBehavior, timeout};
 
@@ -49,7 +49,8 @@ pub(crate) async fn connect<D: Driver>(
     let inbox = Inbox::new(weak, era);
     let patience = core.options.operation_timeout;
     let in_time = timeout(patience, driver.connect(inbox)).await;
-    let link = in_time.map_err(|_| format!("no connection within {patience:?}"))??;
+    let link = in_time.map_err(|_| format!("no connection within {patience:?}"))?;
+    let link = link.map_err(cause)?;
     Ok(Connected { link: Arc::new(link), era })
 }
 
@@ -88,7 +89,7 @@ pub(crate) async fn supervise<D: Driver>(
             break;
         };
         core.lose();
-        outage.goes_on(&core, &*why);
+        outage.goes_on(&core, &*cause(why));
         // Aborted at once, it would call refused what it has handed over, and what may arrive.
         if timeout(GRACE, &mut writer).await.is_err() {
             writer.abort();
@@ -97,6 +98,16 @@ pub(crate) async fn supervise<D: Driver>(
         let next = core.stop.run_until_cancelled(reconnect(&driver, &core, &mut outage)).await;
         let Some(next) = next else { break };
         connected = next;
+    }
+}
+
+/// Why there is no connection, without the words that [`Error::Unavailable`] puts before it: whoever is
+/// told of it gets them, or knows.
+fn cause(why: BoxError) -> BoxError {
+    match why.downcast::<Error>().map(|error| *error) {
+        Ok(Error::Unavailable(cause)) => cause,
+        Ok(other) => other.into(),
+        Err(other) => other,
     }
 }
 

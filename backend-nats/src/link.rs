@@ -24,6 +24,7 @@ use crate::forward::{Forward, Orders};
 use crate::marks::Marks;
 use crate::peers::{Answer, Id, Peers};
 use crate::publisher::Publisher;
+use crate::refusal::cause;
 use crate::rights::{Question, Right};
 use crate::subjects::Subjects;
 
@@ -115,9 +116,9 @@ impl NatsLink {
             _readers: readers.map(AbortOnDropHandle::new),
         };
         let since = Instant::now();
-        link.round_trip().await?;
+        link.round_trip().await.map_err(cause)?;
         let round_trip = since.elapsed();
-        link.ask_all().await?;
+        link.ask_all().await.map_err(cause)?;
         link.peers.are_known(round_trip, link.patience).await;
         Ok(link)
     }

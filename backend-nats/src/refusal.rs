@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use async_nats::{ConnectError, ConnectErrorKind, ServerAddr};
+use backend_core::{BoxError, Error};
 
 /// Where a server is, as it is told; there are no credentials in it.
 pub(crate) fn place(server: &ServerAddr) -> String {
@@ -37,6 +38,15 @@ pub(crate) fn tell(error: &ConnectError, has_credentials: bool, patience: Durati
             "it does not greet as a NATS server does".to_owned()
         }
         _ => told,
+    }
+}
+
+/// Why a connection is of no use that has been greeted: the error of `connect` says by itself that the
+/// backend is unavailable.
+pub(crate) fn cause(error: Error) -> BoxError {
+    match error {
+        Error::Unavailable(cause) => cause,
+        other => other.into(),
     }
 }
 

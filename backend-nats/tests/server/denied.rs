@@ -125,7 +125,9 @@ async fn who_may_not_use_the_namespace_is_not_connected() -> Result {
     let nats = Nats::start_configured(CONFIGURATION).await?;
     let url = format!("nats://listed:listed@{}", nats.server.address);
     let error = NatsBackend::builder().servers(url).namespace("other").connect().await.unwrap_err();
-    assert!(error.to_string().contains("other.~~nats."), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("other.~~nats."), "{told}");
+    assert_eq!(told.matches("is unavailable").count(), 1, "{told}");
     Ok(())
 }
 
