@@ -41,7 +41,7 @@ impl<D: Driver> EngineBackend<D> {
     ///
     /// # Panics
     /// Outside a tokio runtime, or in one whose time is not enabled; and if the driver's
-    /// [`longest_name`](Driver::longest_name) is less than 44, which is a mistake of the adapter.
+    /// [`longest_name`](Driver::longest_name) is less than 45, which is a mistake of the adapter.
     pub async fn connect(driver: D, options: Options) -> Result<Self> {
         let options = options.within_reason();
         let names = Names::within(&options.namespace, driver.longest_name());

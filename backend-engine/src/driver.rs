@@ -30,10 +30,10 @@ pub trait Driver: Send + Sync + 'static {
     /// The longest name that the engine takes, in bytes; [`LONGEST`] unless it takes less.
     ///
     /// Topics whose name would be longer get one with a digest, so this decides how many names can be
-    /// read by people, and not which topics there are. 44 at least, which is the length of a digest.
-    /// It is asked once, before the first connection, and has to be the same for all instances that
-    /// are to be linked. An adapter with [internal](crate::name::Names::internal) names of its own
-    /// makes them with the same limit, which has to be 45 then.
+    /// read by people, and not which topics there are. 45 at least, which is the length of a name that is
+    /// a digest, an [internal](crate::name::Names::internal) one too: an adapter makes those with the same
+    /// limit. It is asked once, before the first connection, and has to be the same for all instances that
+    /// are to be linked.
     fn longest_name(&self) -> usize {
         LONGEST
     }
@@ -104,7 +104,14 @@ pub trait Link: Send + Sync + 'static {
     /// one call at a time.
     ///
     /// A message may have the frames of several envelopes of its topic; it was sent as a whole, or was
-    /// not. Once [`lost`](Self::lost) has returned, this does so soon.
+    /// not.
+    ///
+    /// Where the engine answers, write all of them, and then await all the answers: one after the other,
+    /// each would wait for the network.
+    ///
+    /// When the connection is lost, do not wait for answers that will not come. The caller lets this say
+    /// what it knows for a tenth of a second after [`lost`](Self::lost) has returned, and drops it then.
+    /// What has no handover by then is unconfirmed, as if it were [`Unknown`](Handover::Unknown).
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover>;
 
     /// Whether the engine does not answer a publish, so that [`Taken`](Handover::Taken) by the client's

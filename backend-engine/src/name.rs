@@ -41,6 +41,9 @@ pub const LONGEST: usize = 200;
 /// `~` and 32 bytes in base64.
 const DIGEST: usize = 1 + 43;
 
+/// The least that every name has room in: an [internal](Names::internal) one has a second `~`.
+const SHORTEST: usize = 1 + DIGEST;
+
 /// What percent form escapes: everything but ASCII letters, digits, `_` and `-`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
 
@@ -79,10 +82,11 @@ impl Names {
     /// Names of up to `longest` bytes.
     ///
     /// # Panics
-    /// If `longest` is less than 44, which is the length of a digest.
+    /// If `longest` is less than 45, which is the length of a digest in an [internal](Self::internal)
+    /// name.
     #[must_use]
     pub fn within(namespace: &str, longest: usize) -> Self {
-        assert!(longest >= DIGEST, "{longest} bytes are too few for a name: a digest has {DIGEST}");
+        assert!(longest >= SHORTEST, "{longest} bytes are too few: a name may have {SHORTEST}");
         let mut prefix = String::new();
         push_percent_form(&mut prefix, namespace);
         prefix.push('.');
