@@ -34,6 +34,10 @@ pub(crate) fn all() -> Vec<Trial> {
         it_shows_the_chat_s_commands();
         Ok(())
     }));
+    tests.push(Trial::test("page::it_shows_how_the_compose_files_are_run", || {
+        it_shows_how_the_compose_files_are_run();
+        Ok(())
+    }));
     tests.push(crate::over(Kind::Nats, "the_page_s_settings_run", nats_runs));
     tests.push(crate::over(Kind::Redis, "the_page_s_settings_run", redis_runs));
     tests
@@ -237,4 +241,31 @@ fn it_shows_what_is_in_the_compose_files() {
         }
     }
     assert!(blocks >= 4, "{blocks} blocks of settings");
+}
+
+/// Each command works in any terminal: the file that the first one makes has all the passwords that
+/// the compose files ask for, and is where Compose looks for it, beside them.
+fn it_shows_how_the_compose_files_are_run() {
+    let page = page();
+    let (_, section) = page.split_once("\n## 11. ").expect("a section on them");
+    let blocks = section.split("```sh\n").skip(1);
+    let blocks: Vec<_> = blocks.filter_map(|block| block.split("```").next()).collect();
+    let [passwords, nats, redis] = blocks[..] else { panic!("{blocks:?}") };
+
+    let folder = TempDir::new().expect("a folder");
+    std::fs::create_dir_all(folder.path().join("examples/compose")).expect("a folder");
+    sh(passwords, &folder);
+    let made = folder.path().join("examples/compose/.env");
+    let made = std::fs::read_to_string(made).expect("a file beside the compose files");
+    for (kind, commands) in [(Kind::Nats, nats), (Kind::Redis, redis)] {
+        let text = text_of(kind);
+        for line in passwords.lines().chain(commands.lines()) {
+            assert!(text.contains(&format!("#   {line}\n")), "not in the compose file: {line}");
+        }
+        for variable in text.split("${").skip(1) {
+            let name = variable.split([':', '}']).next().expect("a name");
+            let line = made.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+            assert!(line.is_some_and(|password| password.len() == 32), "{name} in {made}");
+        }
+    }
 }
