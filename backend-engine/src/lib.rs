@@ -15,7 +15,8 @@
 //! # How to write an adapter
 //!
 //! An adapter is a public type around an [`EngineBackend`], a builder for its [`Options`] and the
-//! engine's own, and two traits: a [`Driver`] connects, and a [`Link`] is one connection. The smallest
+//! engine's own, and two traits: a [`Driver`] connects, and a [`Link`] is one connection. The type gets
+//! the contract's traits by one line, [`forward_backend!`](backend_core::forward_backend). The smallest
 //! whole one has 100 lines: `tests/switchboard/driver.rs` of this crate, which passes the whole suite in
 //! `tests/adapter.rs`. `backend-redis` and `backend-nats` are the ones to look at next. In this order:
 //!
@@ -27,15 +28,25 @@
 //! 3. **`Link::subscribe`**: when is it *true* that whatever is published from now on will arrive? The
 //!    engine's own reply, if that says so (Redis); else whatever has to be sent behind the request, and
 //!    come back (NATS). This is where adapters go wrong, and the suite looks hardest (clause D4).
-//! 4. **`Link::publish`**: what was refused, what may have been sent all the same? See [`Handover`]. Does
-//!    the engine answer at all? If not, see [`Link::IS_UNANSWERED`].
+//! 4. **`Link::publish`**: write all, then await all answers. What was refused, what may have been sent all
+//!    the same? See [`Handover`]. Does the engine answer at all? If not, see [`Link::IS_UNANSWERED`].
 //! 5. **`Link::ping`**: over the path that messages take.
 //! 6. **The suite**: a `Harness` with a private server, a wire that can be cut, and a `Probe` that asks
-//!    the server what it holds. Then kill the server in the middle of everything.
+//!    the server what it holds. Then kill the server in the middle of everything. The repository's
+//!    `engine-harness` has the servers, the wires, and the accounts of what was sent and has arrived.
 //!
-//! A third engine such as PostgreSQL differs in [`Driver::longest_name`], for its names have 63 bytes, and
-//! in frames that have to be text, for which there is [`Format::Json`](wire::Format::Json). Everything
-//! else is here.
+//! A third engine such as PostgreSQL, with LISTEN and NOTIFY, differs in three things:
+//!
+//! - Its names have 63 bytes at most, and what is longer is cut without an error: that is its
+//!   [`Driver::longest_name`].
+//! - Its messages are text, for which there is [`Format::Json`](wire::Format::Json) in the
+//!   [`Options`]; data that are no UTF-8 are in base64 there.
+//! - They are shorter than 8,000 bytes. So its [`Link::max_message`] is `Some(7_999)`: a larger frame is
+//!   refused with [`Error::PayloadTooLarge`](backend_core::Error::PayloadTooLarge) before the link sees
+//!   it, and none is joined with others beyond that. The limit is that of the whole frame, topic and
+//!   base64 included; an adapter that encodes frames once more gives what then still fits.
+//!
+//! Everything else is here.
 //!
 //! # The way of one envelope
 //!

@@ -18,6 +18,9 @@ impl NatsBackend {
     /// A new instance with the default options, connected to this server or to one of these, with
     /// commas between them; see [`Builder::servers`].
     ///
+    /// Its namespace is `tavern`, and it hears no instance of another one: services that share a server
+    /// need a [`Builder::namespace`] each.
+    ///
     /// # Errors
     /// As [`Builder::connect`].
     ///

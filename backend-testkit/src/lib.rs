@@ -10,7 +10,7 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! backend-testkit = "0.1"
+//! backend-testkit = { path = "../backend/backend-testkit" }
 //!
 //! [[test]]
 //! name = "conformance"

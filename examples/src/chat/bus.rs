@@ -16,8 +16,8 @@ use backend_redis::RedisBackend;
 use chat_service::Instance;
 
 /// What `--backend` takes.
-pub(crate) const TAKEN: &str =
-    "memory:, nats://HOST:PORT, tls://HOST:PORT, redis://HOST:PORT or rediss://HOST:PORT";
+pub(crate) const TAKEN: &str = "memory:, nats://HOST:PORT or tls://HOST:PORT (NATS), redis://HOST:PORT or rediss://HOST:PORT \
+     (Redis; valkey:// and valkeys:// are the same)";
 
 /// The URL of a bus as somebody typed it. There may be a password in it: `Debug` shows none of it,
 /// and [`place`](Self::place) what can be shown.
@@ -49,10 +49,19 @@ impl BusUrl {
     /// Which backend it asks for; `None` for one that is not here.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self.0.trim().split_once(':')? {
-            ("memory", "") => Some(Kind::Memory),
+            ("memory", "" | "//") => Some(Kind::Memory),
             ("nats" | "tls", _) => Some(Kind::Nats),
             ("redis" | "rediss" | "valkey" | "valkeys", _) => Some(Kind::Redis),
             _ => None,
+        }
+    }
+
+    /// Why it asks for none; it holds no part of the URL.
+    pub(crate) fn what_is_wrong(&self) -> &'static str {
+        match self.0.trim() {
+            "" => "what was given is empty",
+            url if url.contains("://") => "what was given begins with something else",
+            _ => "what was given has none of these in front of its host",
         }
     }
 
@@ -180,7 +189,10 @@ mod tests {
             ("redis://h/0,redis://i", Some(Kind::Redis)),
             ("rediss://h", Some(Kind::Redis)),
             ("valkey://h,valkeys://i", Some(Kind::Redis)),
+            ("memory://", Some(Kind::Memory)),
             ("memory://x", None),
+            ("127.0.0.1:4222", None),
+            ("localhost:4222", None),
             ("memory", None),
             ("http://h", None),
             ("NATS", None),

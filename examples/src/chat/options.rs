@@ -44,8 +44,8 @@ pub(crate) struct Options {
     pub(crate) capacity: usize,
 
     /// What carries messages from instance to instance: memory: within this process, or an engine
-    /// that other processes use as well, as nats:// or tls:// (NATS), redis:// or rediss:// (Redis).
-    /// Several servers with commas between them. A password is safer in the environment, where no
+    /// that other processes use as well, as nats:// or tls:// (NATS), redis:// or rediss:// (Redis), or
+    /// valkey:// or valkeys:// (Valkey). Several servers with commas between them. A password is safer in the environment, where no
     /// list of processes shows it
     #[arg(
         long,
@@ -141,7 +141,7 @@ impl Options {
         if self.backend.kind().is_none() {
             return wrong(
                 ErrorKind::ValueValidation,
-                format!("--backend takes {TAKEN}; what was given is none of them"),
+                format!("--backend takes {TAKEN}; {}", self.backend.what_is_wrong()),
             );
         }
         for (option, given) in
