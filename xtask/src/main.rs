@@ -20,6 +20,7 @@ mod command;
 mod counts;
 mod install;
 mod instructions;
+mod links;
 mod machine;
 mod needs;
 mod page;
@@ -67,6 +68,12 @@ enum Chore {
     /// The counts do not depend on how busy the machine is. A count above the margin is a failure.
     /// It takes valgrind, and gungraun-runner, which is built once and kept in the folder `target`.
     Instructions(instructions::Options),
+
+    /// See that every link in the documentation, as `cargo doc` left it, leads to a file.
+    ///
+    /// A page that is left of what is not there any more may have dead links: remove target/doc, and
+    /// document everything again.
+    Links,
 }
 
 fn main() -> ExitCode {
@@ -78,6 +85,7 @@ fn main() -> ExitCode {
         Chore::Instructions(options) => {
             instructions::instructions(&options, &repository(), &mut out)
         }
+        Chore::Links => links::links(&repository(), &target(&repository()).join("doc"), &mut out),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -106,10 +106,7 @@ pub(crate) fn all(target: &Path, required: &[&str]) -> Vec<Step> {
             name: "doc",
             about: "the documentation builds, and every link in it leads somewhere",
             kind: Kind::Check,
-            commands: vec![
-                Command::cargo(&["doc", "--workspace", "--all-features", "--no-deps"])
-                    .with_environment("RUSTDOCFLAGS", "-Dwarnings"),
-            ],
+            commands: doc(),
         },
         Step {
             name: PACKAGE,
@@ -187,6 +184,19 @@ fn matrix(target: &Path) -> Vec<Command> {
         table = table.with_argument(report.to_string_lossy());
     }
     tests.chain([table]).collect()
+}
+
+/// Those to which others link are documented first, in this order: see [`crate::links`].
+const LINKED_TO: [&str; 4] = ["backend-core", "backend-fanout", "backend-engine", "backend-memory"];
+
+fn doc() -> Vec<Command> {
+    let document = |scope: &[&str]| {
+        let command = Command::cargo(&[&["doc"], scope, &["--all-features", "--no-deps"]].concat());
+        command.with_environment("RUSTDOCFLAGS", "-Dwarnings")
+    };
+    let mut commands: Vec<_> = LINKED_TO.map(|name| document(&["--package", name])).into();
+    commands.extend([document(&["--workspace"]), Command::cargo(&["xtask", "links"])]);
+    commands
 }
 
 fn loom(target: &Path) -> Command {
