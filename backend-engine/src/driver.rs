@@ -27,6 +27,11 @@ pub trait Driver: Send + Sync + 'static {
     /// Whatever went wrong, in words that hold no password.
     async fn connect(&self, inbox: Inbox) -> std::result::Result<Self::Link, BoxError>;
 
+    /// What the instance is called at the engine, for the log; `None` where it has no name.
+    fn client_name(&self) -> Option<&str> {
+        None
+    }
+
     /// The longest name that the engine takes, in bytes; [`LONGEST`] unless it takes less.
     ///
     /// Topics whose name would be longer get one with a digest, so this decides how many names can be
@@ -45,6 +50,11 @@ pub trait Driver: Send + Sync + 'static {
 /// called at the same time, and each may be dropped half-way.
 #[async_trait]
 pub trait Link: Send + Sync + 'static {
+    /// The server at the other end, for the log: an address, such as `host:port`, without credentials.
+    fn server(&self) -> Option<&str> {
+        None
+    }
+
     /// The largest message that the engine takes, in bytes, where it has a limit.
     fn max_message(&self) -> Option<usize>;
 

@@ -68,8 +68,10 @@
 //! number of topics and of attempts; `warn` for the beginning of an outage with its cause, for each new
 //! cause while it lasts, for what was published and then not taken by the engine's client, for envelopes
 //! lost on their way, and for messages that were dropped, the last two at most once a second; `error`
-//! for a topic that the engine denies after an outage. `instance` is the instance's [`Origin`]. None of
-//! them holds data, nor a password.
+//! for a topic that the engine denies after an outage. `instance` is the instance's [`Origin`];
+//! those of connections and outages have the instance's [`client_name`](Driver::client_name), if it has
+//! one, and the [`server`](Link::server) that it is or was connected to. None of them holds data, nor a
+//! password.
 
 mod backend;
 mod bundle;

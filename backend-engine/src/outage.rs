@@ -16,6 +16,9 @@ use crate::driver::Link;
 /// The outage that is going on, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
+    client_name: Option<String>,
+    /// That of the last connection.
+    server: Option<String>,
     /// `None` before the first connection works, and while one does.
     begun: Option<Begun>,
     /// How long to wait before the next attempts. They go on where they were when a connection is
@@ -31,22 +34,33 @@ struct Begun {
 }
 
 impl Outage {
+    /// There is none yet.
+    pub(crate) fn of(client_name: Option<&str>) -> Self {
+        Self { client_name: client_name.map(str::to_owned), ..Self::default() }
+    }
+
+    /// There is a connection, to this server.
+    pub(crate) fn is_on(&mut self, server: Option<&str>) {
+        self.server = server.map(str::to_owned);
+    }
+
     /// The connection is lost, or an attempt to get another one has failed.
     pub(crate) fn goes_on<L>(&mut self, core: &Core<L>, cause: &dyn fmt::Display) {
         let instance = core.origin;
         let cause = cause.to_string();
+        let (client_name, server) = (self.client_name.as_deref(), self.server.as_deref());
         match &mut self.begun {
             None => {
-                tracing::warn!(%instance, %cause, "the connection to the engine is lost");
+                tracing::warn!(%instance, client_name, server, %cause, "the connection to the engine is lost");
                 self.begun = Some(Begun { at: Instant::now(), attempts: 0, cause });
             }
             Some(begun) => {
                 begun.attempts += 1;
                 let attempts = begun.attempts;
                 if begun.cause == cause {
-                    tracing::debug!(%instance, %cause, attempts, "no connection to the engine yet");
+                    tracing::debug!(%instance, client_name, %cause, attempts, "no connection to the engine yet");
                 } else {
-                    tracing::warn!(%instance, %cause, attempts, "no connection to the engine yet");
+                    tracing::warn!(%instance, client_name, %cause, attempts, "no connection to the engine yet");
                     begun.cause = cause;
                 }
             }
@@ -71,14 +85,15 @@ impl Outage {
     pub(crate) fn ends<L: Link>(&mut self, core: &Core<L>) {
         self.pauses = None;
         let (instance, topics) = (core.origin, core.users.stats().topics);
+        let (client_name, server) = (self.client_name.as_deref(), self.server.as_deref());
         match self.begun.take() {
             None => {
                 let namespace = &core.options.namespace;
-                tracing::info!(%instance, namespace, "connected to the engine");
+                tracing::info!(%instance, client_name, server, namespace, "connected to the engine");
             }
             Some(Begun { at, attempts, .. }) => {
                 let after = at.elapsed();
-                tracing::info!(%instance, ?after, topics, attempts, "connected to the engine again");
+                tracing::info!(%instance, client_name, server, ?after, topics, attempts, "connected to the engine again");
             }
         }
     }

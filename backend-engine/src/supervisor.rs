@@ -63,9 +63,10 @@ pub(crate) async fn supervise<D: Driver>(
     // However this ends, also with its runtime, nobody is to wait for it (C1).
     let _ended = Ended(Arc::clone(&core));
     let mut connected = first;
-    let mut outage = Outage::default();
+    let mut outage = Outage::of(driver.client_name());
     loop {
         let link = Arc::clone(&connected.link);
+        outage.is_on(link.server());
         let (outbox, writer) = Outbox::new(Arc::clone(&core), Arc::clone(&link));
         let mut writer = tokio::spawn(writer.run());
         let carried = async {

@@ -6,14 +6,16 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use backend_core::{Backend, HealthAwareBackend, MessageEnvelope};
-use backend_engine::{EngineBackend, Options};
+use async_trait::async_trait;
+use backend_core::{Backend, BoxError, HealthAwareBackend, MessageEnvelope, Result};
+use backend_engine::name::EngineName;
+use backend_engine::{Driver, EngineBackend, Handover, Inbox, Link, Options, Outgoing};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing_subscriber::filter::LevelFilter;
 
 use switchboard::Switchboard;
-use switchboard::driver::SwitchboardDriver;
+use switchboard::driver::{SwitchboardDriver, SwitchboardLink};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -38,11 +40,65 @@ impl Log {
     }
 }
 
-async fn connect(
-    switchboard: &Arc<Switchboard>,
-    caller: usize,
-) -> EngineBackend<SwitchboardDriver> {
+/// The switchboard, with what the log calls both ends.
+struct Named {
+    driver: SwitchboardDriver,
+    client_name: String,
+}
+
+struct NamedLink(SwitchboardLink);
+
+#[async_trait]
+impl Driver for Named {
+    type Link = NamedLink;
+
+    async fn connect(&self, inbox: Inbox) -> Result<NamedLink, BoxError> {
+        self.driver.connect(inbox).await.map(NamedLink)
+    }
+
+    fn client_name(&self) -> Option<&str> {
+        Some(&self.client_name)
+    }
+}
+
+#[async_trait]
+impl Link for NamedLink {
+    fn server(&self) -> Option<&str> {
+        Some("the switchboard")
+    }
+
+    fn max_message(&self) -> Option<usize> {
+        self.0.max_message()
+    }
+
+    async fn subscribe(&self, name: &EngineName) -> Result<()> {
+        self.0.subscribe(name).await
+    }
+
+    async fn unsubscribe(&self, name: &EngineName) -> Result<()> {
+        self.0.unsubscribe(name).await
+    }
+
+    async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
+        self.0.publish(messages).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.0.ping().await
+    }
+
+    async fn lost(&self) -> BoxError {
+        self.0.lost().await
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+async fn connect(switchboard: &Arc<Switchboard>, caller: usize) -> EngineBackend<Named> {
     let driver = SwitchboardDriver { switchboard: Arc::clone(switchboard), caller };
+    let driver = Named { driver, client_name: format!("caller {caller}") };
     let mut options = Options::default();
     options.ping_interval = Duration::from_millis(20);
     options.backoff = (Duration::from_millis(1), Duration::from_millis(5));
@@ -64,6 +120,10 @@ async fn an_outage_a_loss_and_a_flood_are_told() {
     let switchboard = Arc::new(Switchboard::default());
     let (here, there) = (connect(&switchboard, 0).await, connect(&switchboard, 1).await);
     assert_eq!(log.lines("connected to the engine").len(), 2);
+    for caller in ["caller 0", "caller 1"] {
+        let [line] = &log.lines(caller)[..] else { panic!("one line: {:?}", log.lines("")) };
+        assert!(line.contains("server=\"the switchboard\""), "{line}");
+    }
     let (recovered, mut recoveries) = mpsc::unbounded_channel();
     there.on_reconnect(Box::new(move || {
         let _ = recovered.send(());
@@ -85,6 +145,9 @@ async fn an_outage_a_loss_and_a_flood_are_told() {
     let [again] = &log.lines("connected to the engine again")[..] else { panic!("one line") };
     assert!(again.contains("INFO") && again.contains("topics=1"), "{again}");
     assert!(again.contains("after=") && again.contains("attempts="), "{again}");
+    for line in [lost, again] {
+        assert!(line.contains("client_name=\"caller 1\"") && line.contains("server="), "{line}");
+    }
     let instance = |line: &str| line.split("instance=").nth(1).map(|rest| rest[..32].to_owned());
     assert_eq!(instance(lost), instance(again));
 

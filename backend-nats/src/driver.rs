@@ -47,6 +47,10 @@ pub(crate) struct NatsDriver {
 impl Driver for NatsDriver {
     type Link = NatsLink;
 
+    fn client_name(&self) -> Option<&str> {
+        self.client_name.as_deref()
+    }
+
     async fn connect(&self, inbox: Inbox) -> Result<NatsLink, BoxError> {
         // In another order each time, so that instances spread over a cluster.
         let mut order: Vec<_> = (0..self.servers.len()).collect();
@@ -72,7 +76,7 @@ impl Driver for NatsDriver {
 impl NatsDriver {
     /// A client that one server has taken.
     async fn greet(&self, server: &ServerAddr) -> Result<(Client, Arc<Events>), String> {
-        let events = Arc::new(Events::new(self.subjects.clone()));
+        let events = Arc::new(Events::new(place(server), self.subjects.clone()));
         let options = self.options().event_callback({
             let events = Arc::clone(&events);
             move |event| {

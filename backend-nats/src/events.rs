@@ -14,6 +14,8 @@ use crate::subjects::Subjects;
 /// One connection's.
 #[derive(Debug)]
 pub(crate) struct Events {
+    /// Without credentials.
+    pub(crate) server: String,
     pub(crate) rights: Rights,
     /// The adapter's own: without them, the connection is of no use.
     subjects: Subjects,
@@ -28,8 +30,9 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(subjects: Subjects) -> Self {
+    pub(crate) fn new(server: String, subjects: Subjects) -> Self {
         Self {
+            server,
             rights: Rights::default(),
             subjects,
             refusals: watch::Sender::new(0),
@@ -67,7 +70,7 @@ impl Events {
             Some(Denied::Asked) => {}
             Some(Denied::Withdrawn) => self.lose(text),
             Some(Denied::Unwanted) | None => {
-                tracing::warn!(error = %text, "the server has sent an error");
+                tracing::warn!(server = self.server, error = %text, "the server has sent an error");
                 *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
             }
         }
@@ -83,7 +86,10 @@ impl Events {
         });
         if never {
             // It is unlike the servers that are known.
-            tracing::warn!("the server does not refuse a subject that is none");
+            tracing::warn!(
+                server = self.server,
+                "the server does not refuse a subject that is none"
+            );
             // Relaxed: a hint, with nothing behind it.
             self.lenient.store(true, Ordering::Relaxed);
         }

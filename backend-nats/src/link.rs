@@ -383,6 +383,10 @@ fn refused() -> Handover {
 
 #[async_trait]
 impl Link for NatsLink {
+    fn server(&self) -> Option<&str> {
+        Some(&self.events.server)
+    }
+
     fn max_message(&self) -> Option<usize> {
         Some(self.client.max_payload())
     }

@@ -35,6 +35,10 @@ pub(crate) struct RedisDriver {
 impl Driver for RedisDriver {
     type Link = RedisLink;
 
+    fn client_name(&self) -> Option<&str> {
+        self.client_name.as_deref()
+    }
+
     async fn connect(&self, inbox: Inbox) -> Result<RedisLink, BoxError> {
         let servers = self.servers.len();
         // Each gets its part of the time that there is for all, less a little, so that it can be
@@ -68,11 +72,13 @@ impl RedisDriver {
         socket.set_nodelay(true)?;
         let introduction = self.introduction();
         let (name, probe) = (self.client_name.as_deref(), self.probe.clone());
+        let place = server.to_string();
+        let most = self.max_message;
         if server.tls {
             let socket = self.tls.connect(&server.host, socket).await?;
-            RedisLink::start(socket, &introduction, name, self.max_message, probe, inbox).await
+            RedisLink::start(socket, place, &introduction, name, most, probe, inbox).await
         } else {
-            RedisLink::start(socket, &introduction, name, self.max_message, probe, inbox).await
+            RedisLink::start(socket, place, &introduction, name, most, probe, inbox).await
         }
     }
 

@@ -34,6 +34,7 @@ const CHUNK: usize = 1024 * 1024;
 /// A connection to a server.
 #[derive(Debug)]
 pub(crate) struct RedisLink {
+    server: String,
     connection: MultiplexedConnection,
     /// The client's: the connection ends with it, and it with the connection.
     task: AbortOnDropHandle<()>,
@@ -46,6 +47,7 @@ pub(crate) struct RedisLink {
 impl RedisLink {
     pub(crate) async fn start<S>(
         socket: S,
+        server: String,
         introduction: &RedisConnectionInfo,
         client_name: Option<&str>,
         max_message: usize,
@@ -72,7 +74,7 @@ impl RedisLink {
             let _ended = ended;
             task.await;
         }));
-        let link = Self { connection, task, lost, max_message, probe };
+        let link = Self { server, connection, task, lost, max_message, probe };
         hello(link.connection.clone(), client_name).await.map_err(|unfit| unfit.to_string())?;
         link.try_out().await?;
         Ok(link)
@@ -179,6 +181,10 @@ fn is_denied(error: &RedisError) -> bool {
 
 #[async_trait]
 impl Link for RedisLink {
+    fn server(&self) -> Option<&str> {
+        Some(&self.server)
+    }
+
     fn max_message(&self) -> Option<usize> {
         Some(self.max_message)
     }
