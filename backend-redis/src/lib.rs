@@ -87,21 +87,17 @@
 //! ACL SETUSER chat on >s3cret resetchannels &chat.* -@all +publish +subscribe +unsubscribe
 //! ```
 //!
-//! Or the channels of some topics only; and in any case the adapter's own, at which an instance tries
-//! whether it may do anything at all:
+//! Or the channels of some topics only. What a user is denied is an error of the call; one that may
+//! publish or subscribe, and not both, is connected, for some only listen. One that may use neither command
+//! is not connected, which is [`Error::Unavailable`](backend_core::Error::Unavailable) and says what is
+//! missing; the server would let it in, deaf and mute. The same is tried with each ping, at a channel of the
+//! adapter's own. So a user that is left without both commands while it is connected has an outage, until
+//! it has them again. One that loses a part of its rights stays healthy (H2): the connection carries what
+//! it may carry, and what is denied is told to who asks for it. Where the channel of an open subscription
+//! is taken away, the server closes the connection, and the topic's streams end.
 //!
-//! ```text
-//! ACL SETUSER chat on >s3cret resetchannels &chat.orders &chat.~~redis -@all +publish +subscribe +unsubscribe
-//! ```
-//!
-//! A user that may publish there or subscribe, one of both, is connected: some only listen. What it is
-//! denied is an error of the call. One that may do neither is not connected, which is
-//! [`Error::Unavailable`](backend_core::Error::Unavailable) and says what is missing; the server would let
-//! it in, deaf and mute. The same is tried with each ping. So a user that is left without any right while
-//! it is connected has an outage, until it has rights again. One that loses a part of them stays healthy
-//! (H2): the connection carries what it may carry, and what is denied is told to who asks for it. Where
-//! the channel of an open subscription is taken away, the server closes the connection, and the topic's
-//! streams end.
+//! **A user without any channel**, which is what Redis 7 makes of `+@all` alone, cannot be told from one
+//! that has those of some topics. It is connected, each call is an error, and the log has a warning.
 //!
 //! A channel is the namespace and the topic in percent form with a dot between them, such as
 //! `chat.orders`; [`backend_engine::name`] has the whole of it. Anybody who may publish there can

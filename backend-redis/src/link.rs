@@ -76,20 +76,22 @@ impl RedisLink {
         }));
         let link = Self { server, connection, task, lost, max_message, probe };
         hello(link.connection.clone(), client_name).await.map_err(|unfit| unfit.to_string())?;
-        link.try_out().await?;
+        if let Some(doubt) = link.try_out().await? {
+            tracing::warn!(server = link.server, %doubt, "this user may be good for nothing");
+        }
         Ok(link)
     }
 
-    /// Sends something through, and says why nothing goes through, if so.
+    /// Sends something through, and says why nothing goes through, if so; or why perhaps nothing does.
     ///
     /// A server that is busy with a script answers HELLO, and publishes nothing. And a user may be let
     /// in without any right, deaf and mute. One that is denied only one of both is of use: some only
-    /// listen.
-    async fn try_out(&self) -> Result<(), String> {
+    /// listen. And one that may use both commands, but not here, may use them at channels of some topics.
+    async fn try_out(&self) -> Result<Option<String>, String> {
         let (mut connection, probe) = (self.connection.clone(), self.probe.as_str());
         let mut publish = cmd(PUBLISH);
         publish.arg(probe).arg("");
-        let Err(mute) = publish.exec_async(&mut connection).await else { return Ok(()) };
+        let Err(mute) = publish.exec_async(&mut connection).await else { return Ok(None) };
         if !is_denied(&mute) {
             return Err(words(&mute));
         }
@@ -97,15 +99,17 @@ impl RedisLink {
             Ok(()) => {
                 // Where that is denied, what arrives there is dropped, as no topic's.
                 let _ = connection.unsubscribe(probe).await;
-                Ok(())
+                Ok(None)
             }
-            Err(deaf) if is_denied(&deaf) => Err(format!(
-                "the user may neither publish to {probe} ({}) nor subscribe to it ({}): grant it the \
-                 channels of the namespace, or this one beside those of single topics, and +publish, \
-                 +subscribe and +unsubscribe",
-                words(&mute),
-                words(&deaf)
-            )),
+            Err(deaf) if is_denied(&deaf) => {
+                let why = format!(
+                    "the user may neither publish to {probe} ({}) nor subscribe to it ({}): grant it \
+                     +publish, +subscribe and +unsubscribe, and the channels of the namespace",
+                    words(&mute),
+                    words(&deaf)
+                );
+                if [mute, deaf].iter().all(is_command_denied) { Err(why) } else { Ok(Some(why)) }
+            }
             Err(error) => Err(words(&error)),
         }
     }
@@ -179,6 +183,11 @@ fn is_denied(error: &RedisError) -> bool {
     matches!(error.code(), Some("NOPERM" | "ERR"))
 }
 
+/// Whether a command is denied, wherever it is used, and not a channel.
+fn is_command_denied(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("permissions to run the"))
+}
+
 #[async_trait]
 impl Link for RedisLink {
     fn server(&self) -> Option<&str> {
@@ -214,7 +223,7 @@ impl Link for RedisLink {
     async fn ping(&self) -> Result<()> {
         let (greeted, tried) = join(hello(self.connection.clone(), None), self.try_out()).await;
         greeted.map_err(|unfit| Error::unavailable(unfit.to_string()))?;
-        tried.map_err(Error::unavailable)
+        tried.map(drop).map_err(Error::unavailable)
     }
 
     async fn lost(&self) -> BoxError {

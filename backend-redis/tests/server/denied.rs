@@ -16,6 +16,7 @@ use crate::support::{Redis, quick};
 engine_harness::tests![
     few_rights_are_enough,
     who_may_do_nothing_is_not_connected,
+    who_has_channels_of_single_topics_is_connected,
     who_may_do_one_of_both_does_it,
     rights_that_are_all_taken_away_are_an_outage_until_they_are_back,
     a_channel_that_is_taken_away_ends_its_streams_alone,
@@ -26,9 +27,6 @@ engine_harness::tests![
 
 /// What an instance needs of a namespace, and nothing else.
 const RIGHTS: [&str; 6] = ["reset", "on", ">s3cret", "+publish", "+subscribe", "+unsubscribe"];
-
-/// Where an instance tries whether it may do anything at all. Who lists single topics lists it, too.
-const PROBED: &str = "&chat.~~redis";
 
 async fn set_user(redis: &Redis, name: &str, rights: &[&str]) -> Result {
     let mut client = redis.client().await?;
@@ -68,8 +66,8 @@ async fn few_rights_are_enough() -> Result {
 
 async fn who_may_do_nothing_is_not_connected() -> Result {
     let redis = Redis::start().await?;
-    let commands = &RIGHTS[3..];
-    for rights in [&["&chat.*"][..], commands, &["+@all", "~*"], &["+publish", "&other.*"]] {
+    for rights in [&["&chat.*"][..], &["+@connection", "&*"], &["+@all", "-publish", "-subscribe"]]
+    {
         set_user(&redis, "alice", &[&["reset", "on", ">s3cret"], rights].concat()).await?;
         let Err(error) = instance(&redis, "alice").connect().await else {
             panic!("connected with {rights:?}")
@@ -79,15 +77,37 @@ async fn who_may_do_nothing_is_not_connected() -> Result {
         assert!(told.contains(&redis.server.address.to_string()), "{told}");
         // What is missing, in the words of the server; and what would do.
         assert!(told.contains("neither publish to chat.~~redis (NOPERM "), "{told}");
-        assert!(told.contains("grant it the channels of the namespace"), "{told}");
+        assert!(told.contains("grant it +publish, +subscribe"), "{told}");
         assert!(told.matches("is unavailable").count() == 1 && !told.contains("s3cret"), "{told}");
     }
-    // Single topics, and what it is tried at.
-    let listed = [&RIGHTS[..], &["&chat.orders", PROBED]].concat();
-    set_user(&redis, "alice", &listed).await?;
-    let here = instance(&redis, "alice").connect().await?;
-    here.publish(MessageEnvelope::new("orders", "")).await?;
     Ok(())
+}
+
+async fn who_has_channels_of_single_topics_is_connected() -> Result {
+    let redis = Redis::start().await?;
+    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders"]].concat()).await?;
+    let often = Duration::from_millis(20);
+    let here = instance(&redis, "alice").ping_interval(often).connect().await?;
+    let there = quick(redis.url()).namespace("chat").connect().await?;
+    let mut orders = there.subscribe("orders").await?;
+    // It is denied what it tries, again and again, and goes on.
+    until_pings_are_denied(&redis, 6).await?;
+    here.publish(MessageEnvelope::new("orders", "first")).await?;
+    expect(&mut orders, "first").await?;
+    assert!(here.is_healthy());
+    Ok(())
+}
+
+async fn until_pings_are_denied(redis: &Redis, times: u64) -> Result {
+    let mut client = redis.client().await?;
+    until_it_says("pings are denied", async || {
+        let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut client).await?;
+        let publishes = info.lines().find(|line| line.starts_with("cmdstat_publish:"));
+        let rejected = publishes.and_then(|line| line.split("rejected_calls=").nth(1));
+        let rejected = rejected.and_then(|rest| rest.split(',').next()?.trim().parse::<u64>().ok());
+        Ok(rejected.is_some_and(|rejected| rejected >= times))
+    })
+    .await
 }
 
 async fn who_may_do_one_of_both_does_it() -> Result {
@@ -105,15 +125,7 @@ async fn who_may_do_one_of_both_does_it() -> Result {
     assert!(is_denied(sender.subscribe("orders").await.unwrap_err()));
     assert!(is_denied(reader.publish(MessageEnvelope::new("orders", "")).await.unwrap_err()));
     // The reader has been denied its pings so often, and goes on.
-    let mut client = redis.client().await?;
-    until_it_says("the reader has pinged", async || {
-        let info: String = redis::cmd("INFO").arg("commandstats").query_async(&mut client).await?;
-        let publishes = info.lines().find(|line| line.starts_with("cmdstat_publish:"));
-        let rejected = publishes.and_then(|line| line.split("rejected_calls=").nth(1));
-        let rejected = rejected.and_then(|rest| rest.split(',').next()?.trim().parse::<u64>().ok());
-        Ok(rejected.is_some_and(|rejected| rejected >= 6))
-    })
-    .await?;
+    until_pings_are_denied(&redis, 6).await?;
     sender.publish(MessageEnvelope::new("orders", "first")).await?;
     expect(&mut orders, "first").await?;
     assert!(sender.is_healthy() && reader.is_healthy());
@@ -152,7 +164,7 @@ async fn a_channel_that_is_taken_away_ends_its_streams_alone() -> Result {
     let (mut orders, mut prices) =
         (here.subscribe("orders").await?, here.subscribe("prices").await?);
 
-    set_user(&redis, "alice", &["resetchannels", "&chat.prices", PROBED]).await?;
+    set_user(&redis, "alice", &["resetchannels", "&chat.prices"]).await?;
     recovery(&mut again).await?;
     expect_outage(&mut prices).await?;
     there.publish(MessageEnvelope::new("prices", "after")).await?;
@@ -165,8 +177,7 @@ async fn a_channel_that_is_taken_away_ends_its_streams_alone() -> Result {
 
 async fn a_denied_publish_is_an_error_and_harms_no_other() -> Result {
     let redis = Redis::start().await?;
-    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders", "&chat.prices", PROBED]].concat())
-        .await?;
+    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders", "&chat.prices"]].concat()).await?;
     let here = instance(&redis, "alice").connect().await?;
     let there = quick(redis.url()).namespace("chat").connect().await?;
     let mut orders = there.subscribe("orders").await?;
@@ -205,7 +216,7 @@ async fn a_denied_publish_is_an_error_and_harms_no_other() -> Result {
 
 async fn a_denied_subscribe_is_an_error() -> Result {
     let redis = Redis::start().await?;
-    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders", PROBED]].concat()).await?;
+    set_user(&redis, "alice", &[&RIGHTS[..], &["&chat.orders"]].concat()).await?;
     let here = instance(&redis, "alice").connect().await?;
     let there = quick(redis.url()).namespace("chat").connect().await?;
     for _ in 0..3 {

@@ -256,10 +256,14 @@ async fn redis_runs(kind: Kind) {
     let client = Client::new();
     talk(&client, &chats, "at first").await;
 
-    // What the ACL does not cover is told, at once.
+    // What the ACL does not cover is told.
     let url = format!("redis://chat:{PASSWORD}@{}", servers[0].address());
-    let said = crate::start::complaint(&url, &["--namespace", "other"]).await;
-    assert!(said.contains("other.~~redis") && said.contains("permissions"), "{said}");
+    let options = ["--instances", "1", "--namespace", "other", "--backend", &url];
+    let other = Chat::start(&options).await;
+    let (status, answer) =
+        say(&client, &other.url(0, "/rooms/lobby/messages"), "Ada", "in the other").await;
+    assert_eq!(status, 500, "{answer}");
+    assert!(answer["error"].as_str().is_some_and(|said| said.contains("permissions")), "{answer}");
 
     servers[0].kill();
     let said = servers[1].ask(&[&admin, "REPLICAOF NO ONE"]).await;

@@ -23,7 +23,7 @@ pub(crate) fn all() -> Vec<Trial> {
 const CREDENTIALS: &str = "ada:s3cr%3At";
 
 /// Runs it to its end, which is a failure; gives its complaint.
-pub(crate) async fn complaint(backend: &str, further: &[&str]) -> String {
+async fn complaint(backend: &str, further: &[&str]) -> String {
     let options = [&["--port", "0", "--backend", backend], further].concat();
     let started = Instant::now();
     let output = within("the end of the process", command(&options).output()).await.unwrap();
