@@ -47,9 +47,10 @@ pub trait Backend: Send + Sync {
     /// * [`Error::PayloadTooLarge`](crate::Error::PayloadTooLarge),
     ///   [`Error::InvalidTopic`](crate::Error::InvalidTopic) where the engine has such limits.
     /// * [`Error::Timeout`](crate::Error::Timeout) when the engine did not answer in time, and
-    ///   [`Error::Unconfirmed`](crate::Error::Unconfirmed) when the connection broke before it did: the
-    ///   envelope [may have been delivered](crate::Error::may_have_taken_effect), so that publishing
-    ///   it again can deliver it twice. With every other error it was not.
+    ///   [`Error::Unconfirmed`](crate::Error::Unconfirmed) when the connection broke, or the instance was
+    ///   closed, before it did: the envelope
+    ///   [may have been delivered](crate::Error::may_have_taken_effect), so that publishing it again can
+    ///   deliver it twice. With every other error it was not.
     async fn publish(&self, envelope: MessageEnvelope) -> Result<()>;
 
     /// Starts receiving what other linked instances publish to `topic`.

@@ -68,6 +68,12 @@ pub(super) const SPECIMENS: &[Specimen] = &[
         |deadline| twisted(deadline, |_| LosesAnswers::default()),
     ),
     Specimen::new(
+        "closed_and_delivered",
+        "A publish whose answer a close cuts off is Closed, and was delivered.",
+        "midway::what_a_close_refused_reached_nobody",
+        |deadline| twisted(deadline, |_| ClosesAnswers::default()),
+    ),
+    Specimen::new(
         "drops_publishes_during_a_subscribe",
         "What is published while a subscribe is under way is dropped.",
         "midway::a_publish_during_a_subscribe_arrives",
@@ -348,6 +354,24 @@ impl Twist for LosesAnswers {
     fn cut(&self, inner: &Arc<MemoryBackend>) {
         self.0.fetch_add(1, Ordering::AcqRel);
         inner.partition();
+    }
+}
+
+/// Whether it was closed.
+#[derive(Default)]
+struct ClosesAnswers(AtomicBool);
+
+#[async_trait]
+impl Twist for ClosesAnswers {
+    async fn publish(&self, inner: &Arc<MemoryBackend>, envelope: MessageEnvelope) -> Result<()> {
+        inner.publish(envelope).await?;
+        tokio::time::sleep(CONFIRMING).await;
+        if self.0.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    async fn close(&self, inner: &Arc<MemoryBackend>) -> Result<()> {
+        self.0.store(true, Ordering::Release);
+        inner.close().await
     }
 }
 

@@ -54,6 +54,13 @@ pub(crate) const CHECKS: &[Check] = &[
         [],
         "Every publish that was Ok while the instance closed is delivered."
     ),
+    check!(
+        "midway",
+        what_a_close_refused_reached_nobody,
+        [C2],
+        [],
+        "Of the publishes that a close meets half way, none is Closed and delivered."
+    ),
 ];
 
 /// More await points than a subscribe is likely to have.
@@ -275,11 +282,8 @@ async fn what_was_ok_during_a_close_arrives(bench: Bench) -> Verified {
                     let data = format!("{number} {count}");
                     match a.try_send(MessageEnvelope::new("news", data.clone())).await? {
                         Ok(()) => due.push(data),
-                        Err(error) if error.is_closed() => break,
-                        Err(error) => {
-                            let expected = "publish during a close gives Ok or Error::Closed";
-                            return Err(Failure::new(expected, format!("the error {error:?}")));
-                        }
+                        Err(error) if error.is_closed() || error.may_have_taken_effect() => break,
+                        Err(error) => return Err(during_a_close(&error)),
                     }
                     tokio::task::yield_now().await;
                 }
@@ -304,4 +308,62 @@ async fn what_was_ok_during_a_close_arrives(bench: Bench) -> Verified {
         }
     }
     Ok(())
+}
+
+async fn what_a_close_refused_reached_nobody(bench: Bench) -> Verified {
+    /// Tasks that publish.
+    const TASKS: usize = 4;
+    // Nobody reads meanwhile: there has to be room for all, and for the last.
+    let tasks = bench.burst(TASKS);
+    let each = (bench.burst(32) / tasks).saturating_sub(1).max(1);
+    for round in bench.rounds(50) {
+        let [a, b, c] = bench.cluster().await?;
+        let mut reader = b.subscribe("news").await?;
+        let start = Arc::new(Barrier::new(tasks + 1));
+        let mut parts = Vec::new();
+        for number in 0..tasks {
+            let (a, start) = (a.clone(), Arc::clone(&start));
+            parts.push(bench.spawn(async move {
+                start.wait().await;
+                for count in 0..each {
+                    let data = format!("{number} {count}");
+                    match a.try_send(MessageEnvelope::new("news", data.clone())).await? {
+                        Ok(()) => {}
+                        Err(error) if error.is_closed() => return Ok(Some(data)),
+                        Err(error) if error.may_have_taken_effect() => break,
+                        Err(error) => return Err(during_a_close(&error)),
+                    }
+                    tokio::task::yield_now().await;
+                }
+                Ok(None)
+            }));
+        }
+        start.wait().await;
+        // It comes at one moment after the other of what they do.
+        for _ in 0..round % 25 {
+            tokio::task::yield_now().await;
+        }
+        a.close().await?;
+        let mut refused = BTreeSet::new();
+        for part in parts {
+            refused.extend(part.done().await?);
+        }
+        c.publish("news", "after").await?;
+        let wanted = format!("{}, and nothing that was Closed", show::quoted("after"));
+        loop {
+            let event = reader.next(&wanted).await?;
+            match &event {
+                Some(Event::Message(message)) if message.data() == "after" => break,
+                Some(Event::Message(message))
+                    if !refused.contains(&*String::from_utf8_lossy(message.data())) => {}
+                other => return reader.unexpected(&wanted, other.as_ref()),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn during_a_close(error: &Error) -> Failure {
+    let expected = "publish during a close: Ok, Closed, or Unconfirmed or Timeout";
+    Failure::new(expected, format!("the error {error:?}"))
 }

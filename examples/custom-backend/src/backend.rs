@@ -119,11 +119,8 @@ impl Backend for RelayBackend {
     async fn publish(&self, envelope: MessageEnvelope) -> Result<()> {
         let (answer, answered) = oneshot::channel();
         self.call(&Request::Publish(envelope), Answer::Done(answer)).await?;
-        answered.await.map_err(|_| match self.outage() {
-            Error::Closed => Error::Closed,
-            // Lost after it was handed over: the relay may have got it, or not.
-            lost => Error::unconfirmed(lost),
-        })?;
+        // Lost or closed after it was handed over: the relay may have got it, or not.
+        answered.await.map_err(|_| Error::unconfirmed(self.outage()))?;
         self.sent.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
