@@ -172,6 +172,17 @@ async fn a_publish_that_fails_was_not_sent_unless_the_rule_says_so() {
     assert_eq!(story(&mut room), ["sent"]);
 }
 
+#[tokio::test]
+async fn a_duplicate_that_fails_does_not_say_that_nobody_got_it() {
+    let (honest, inner) = pair();
+    let inner = inner.with_rule(Rule::publish().skip(1).times(1).fail_with(down));
+    let faulty = Faulty::new(inner).with_rule(Rule::publish().times(1).duplicate());
+    let mut room = honest.subscribe("room").await.unwrap();
+    let failed = faulty.publish(envelope("once")).await;
+    assert!(matches!(failed, Err(Error::Unconfirmed(_))), "{failed:?}");
+    assert_eq!(story(&mut room), ["once"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn delayed_messages_keep_their_order_and_take_their_time() {
     let (honest, faulty) = pair();

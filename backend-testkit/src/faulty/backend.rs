@@ -151,6 +151,10 @@ impl<B: Backend + 'static> Faulty<B> {
                 note(Fate::Duplicated);
                 self.inner.publish(envelope.clone()).await?;
                 note(Fate::Passed);
+                // The first is out: no error of the second may say that nobody got it.
+                self.inner.publish(envelope.clone()).await.map_err(Error::unconfirmed)?;
+                note(Fate::Passed);
+                return Ok(());
             }
             Some(Fault::SendAndFail(error)) => {
                 self.inner.publish(envelope.clone()).await?;

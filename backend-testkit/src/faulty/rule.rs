@@ -297,8 +297,9 @@ impl<K: OnEnvelope> Matching<K> {
 
     /// It goes out or comes in twice, one right behind the other.
     ///
-    /// No backend may do that (D5), but a publisher that tries again after
-    /// [`Error::Timeout`] may have the same effect.
+    /// No backend may do that (D5), but a publisher that tries again after an error that
+    /// [may have taken effect](Error::may_have_taken_effect) may have the same effect. Where the second
+    /// of a publish fails, the publish is [`Error::Unconfirmed`].
     pub fn duplicate(self) -> Rule {
         self.then(Action::Duplicate)
     }
@@ -316,7 +317,8 @@ impl<K: OnCall> Matching<K> {
 
 impl Matching<Publish> {
     /// It is sent, and fails with this error all the same: the case that [`Error::Timeout`] and
-    /// [`Error::Unconfirmed`] leave open, in which trying again delivers it twice.
+    /// [`Error::Unconfirmed`] leave open, in which trying again delivers it twice. No backend may do
+    /// that with another error: those promise that nobody got it.
     pub fn send_and_fail_with(self, error: impl Fn() -> Error + Send + Sync + 'static) -> Rule {
         self.then(Action::SendAndFail(Arc::new(error)))
     }
