@@ -308,6 +308,8 @@ impl<L: Link> Writer<L> {
         let mut handovers = self.link.publish(messages).await;
         self.short.taken();
         let answered = handovers.split_off(unanswered.min(handovers.len()));
+        // Of what the link says nothing, nobody knows.
+        waiting.truncate(frames[unanswered..].iter().take(answered.len()).sum());
         // The last one first: a number that was the last can be used again.
         for (frames, handover) in frames[unanswered..].iter().zip(answered).rev() {
             for one in waiting.drain(waiting.len().saturating_sub(*frames)..).rev() {

@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) is_idle: AtomicBool,
     /// Whether it refuses what is published.
     pub(crate) refuses: AtomicBool,
+    /// Whether it does not say what became of the last one.
+    pub(crate) forgets: AtomicBool,
     /// Whether it panics when something is published.
     pub(crate) panics: AtomicBool,
     published: Mutex<Vec<Outgoing>>,
@@ -139,6 +141,7 @@ impl Driver for Engine {
             granted: Mutex::default(),
             is_idle: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
+            forgets: AtomicBool::new(false),
             panics: AtomicBool::new(false),
             published: Mutex::default(),
             names: Mutex::default(),
@@ -176,7 +179,12 @@ impl Link for GatedLink {
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
         self.0.publish.pass().await;
         assert!(!self.0.panics.load(Ordering::Relaxed), "an adapter with a fault");
-        messages.into_iter().map(|outgoing| self.0.take(outgoing)).collect()
+        let mut handovers: Vec<_> =
+            messages.into_iter().map(|outgoing| self.0.take(outgoing)).collect();
+        if self.0.forgets.load(Ordering::Relaxed) {
+            handovers.pop();
+        }
+        handovers
     }
 
     const IS_UNANSWERED: bool = true;

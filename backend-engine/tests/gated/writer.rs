@@ -135,6 +135,17 @@ async fn an_adapter_that_panics_has_lost_its_connection() {
 }
 
 #[tokio::test]
+async fn an_adapter_that_does_not_say_of_each_what_became_of_it_is_misread_for_none() {
+    let engine = Engine::default();
+    let instance = connect(&engine, options()).await;
+    engine.connection(0).forgets.store(true, Relaxed);
+    let publish = |topic| instance.publish(MessageEnvelope::new(topic, "data"));
+    let (first, second, third) = tokio::join!(publish("a"), publish("b"), publish("c"));
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+    assert!(matches!(third, Err(Error::Unconfirmed(_))), "{third:?}");
+}
+
+#[tokio::test]
 async fn what_a_lost_connection_had_in_its_hands_is_unconfirmed() {
     let engine = Engine::default();
     let instance = connect(&engine, options()).await;
