@@ -52,7 +52,8 @@
 //! - **An error of a publish or subscribe** is its own. [`Error::Backend`](backend_core::Error::Backend):
 //!   the server denies it. [`Error::Unavailable`](backend_core::Error::Unavailable): there was no
 //!   connection, and nobody got it. [`Error::Unconfirmed`](backend_core::Error::Unconfirmed), of the
-//!   first publish to a topic: the connection broke before it was known whether the server denies it.
+//!   first publishes to a topic: the connection broke before it was known whether the server denies
+//!   them, or its settings changed in their midst, so that it has denied some.
 //! - **Losses** (L2): each envelope is numbered, so what is lost between two instances is told by
 //!   number: as soon as something later arrives, which is at the latest with the publisher's next
 //!   ping (of up to 1,024 topics that it has just published to). An outage of the instance itself is

@@ -304,6 +304,10 @@ impl NatsLink {
     /// The server says so only when it does not, so this waits for a mark. Once for each name and
     /// connection.
     async fn hand_over_first(&self, messages: &[Outgoing]) -> Vec<Handover> {
+        // What is late would be taken for a denial of these.
+        if self.events.rights.has_late_denials() && self.ask_server().await.is_err() {
+            return messages.iter().map(|_| refused()).collect();
+        }
         let ask = |name| self.events.rights.ask(Right::Publish, name);
         let names: HashSet<_> = messages.iter().map(|one| one.name.as_str()).collect();
         let questions: HashMap<_, _> = names.into_iter().map(|name| (name, ask(name))).collect();
@@ -312,6 +316,10 @@ impl NatsLink {
             handovers.push(self.hand_over(Subject::from(name.as_str()), message.clone()).await);
         }
         let asked = self.ask_server().await;
+        let mut sent: HashMap<_, usize> = HashMap::new();
+        for Outgoing { name, .. } in messages {
+            *sent.entry(name.as_str()).or_default() += 1;
+        }
         for (outgoing, handover) in messages.iter().zip(&mut handovers) {
             let (Handover::Taken, Some(question)) =
                 (&*handover, questions.get(outgoing.name.as_str()))
@@ -321,7 +329,12 @@ impl NatsLink {
             match &asked {
                 Ok(()) => {
                     if let Err(denial) = question.answer() {
-                        *handover = Handover::Refused(Error::backend(denial));
+                        *handover = if question.denials() == sent[outgoing.name.as_str()] {
+                            Handover::Refused(Error::backend(denial))
+                        } else {
+                            // Some of them, as rights have changed right then, and who knows which.
+                            Handover::Unknown(denial.into())
+                        };
                     }
                 }
                 // It may have arrived, and it may have been denied.

@@ -4,7 +4,11 @@
 //! whatever was sent behind the denied request comes back. So a question about a right is: send the
 //! request, send a [mark](crate::marks) behind it, and when the mark is back, see whether a denial
 //! came before it.
+//!
+//! A denial names a subject, and not the request. So it has to be known that none is on its way for
+//! something that was sent before the question: see [`has_late_denials`](Rights::has_late_denials).
 
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_nats::Subject;
@@ -42,12 +46,16 @@ struct Known {
     /// Ready to be used.
     publish: HashMap<String, Subject>,
     subscribe: HashSet<String>,
+    /// Whether something was published by a right that is not remembered any more, so that denials of
+    /// it may be on their way.
+    late: bool,
 }
 
 #[derive(Debug, Default)]
 struct Asked {
     by: usize,
     denial: Option<String>,
+    denials: usize,
 }
 
 /// A question that is open until this is dropped.
@@ -69,6 +77,12 @@ impl Rights {
     /// The subject, if it was granted, and not denied since.
     pub(crate) fn may_publish(&self, name: &str) -> Option<Subject> {
         self.lock().publish.get(name).cloned()
+    }
+
+    /// Whether there may be denials on their way of what was published before now. Not after a mark that
+    /// was sent behind it, unless a right has been forgotten since: then this is to be called again.
+    pub(crate) fn has_late_denials(&self) -> bool {
+        mem::take(&mut self.lock().late)
     }
 
     /// Whether it was granted, and neither denied nor given up since.
@@ -94,10 +108,15 @@ impl Rights {
         let (right, name) = parse(error)?;
         if let Some(asked) = known.asked.get_mut(&right).and_then(|asked| asked.get_mut(name)) {
             asked.denial = Some(error.to_owned());
+            asked.denials += 1;
             return Some(Denied::Asked);
         }
         let granted = match right {
-            Right::Publish => known.publish.remove(name).is_some(),
+            Right::Publish => {
+                let granted = known.publish.remove(name).is_some();
+                known.late |= granted;
+                granted
+            }
             Right::Subscribe => known.subscribe.remove(name),
         };
         Some(match (granted, right) {
@@ -113,6 +132,13 @@ impl Rights {
 }
 
 impl Question<'_> {
+    /// How many denials have come by then.
+    pub(crate) fn denials(&self) -> usize {
+        let known = self.rights.lock();
+        let asked = known.asked.get(&self.right).and_then(|asked| asked.get(self.name));
+        asked.map_or(0, |asked| asked.denials)
+    }
+
     /// The answer, once a mark behind the request is back: `Err` with what the server said.
     pub(crate) fn answer(&self) -> Result<(), String> {
         let mut known = self.rights.lock();
@@ -124,6 +150,7 @@ impl Question<'_> {
             Right::Publish => {
                 if known.publish.len() >= MOST {
                     known.publish = HashMap::new();
+                    known.late = true;
                 }
                 known.publish.insert(self.name.to_owned(), Subject::from(self.name));
             }
@@ -197,6 +224,24 @@ mod tests {
         assert!(rights.may_publish("chat.orders").is_some());
         assert_eq!(rights.hear(NO_PUBLISH), Some(Denied::Unwanted));
         assert!(rights.may_publish("chat.orders").is_none());
+    }
+
+    #[test]
+    fn a_withdrawn_right_has_late_denials() {
+        let rights = Rights::default();
+        {
+            let orders = rights.ask(Right::Publish, "chat.orders");
+            rights.hear(NO_PUBLISH);
+            rights.hear(NO_PUBLISH);
+            assert_eq!(orders.denials(), 2);
+            assert!(!rights.has_late_denials(), "who asks hears them all");
+        }
+        assert_eq!(rights.ask(Right::Publish, "chat.orders").answer(), Ok(()));
+        rights.hear(NO_PUBLISH);
+        assert!(rights.has_late_denials());
+        rights.hear(NO_PUBLISH);
+        assert!(!rights.has_late_denials(), "it was one of those that were waited for");
+        assert_eq!(rights.ask(Right::Publish, "chat.orders").denials(), 0);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use backend_core::{Backend, Error, Event, HealthAwareBackend, MessageEnvelope, Subscription};
+use backend_core::{Backend, Error, Event, Gap, HealthAwareBackend, MessageEnvelope, Subscription};
 use backend_nats::NatsBackend;
-use engine_harness::wait::{PATIENCE, expect, expect_outage, recoveries, recovery, until};
+use engine_harness::wait::{PATIENCE, expect, expect_outage, next, recoveries, recovery, until};
 use engine_harness::{Proxy, Result, Wire};
 use futures_util::poll;
 use tokio::time::timeout;
@@ -21,6 +21,7 @@ engine_harness::tests![
     a_server_without_passwords_denies_as_well,
     what_is_denied_after_a_restart_ends_its_streams_alone,
     what_is_denied_after_a_reload_is_noticed,
+    a_late_denial_is_none_of_what_was_sent_after_it,
     a_changed_password_is_an_outage_until_it_is_right_again,
 ];
 
@@ -269,6 +270,32 @@ async fn what_is_denied_after_a_reload_is_noticed() -> Result {
     expect_outage(&mut orders).await?;
     admin.publish(MessageEnvelope::new("orders", "after")).await?;
     expect(&mut orders, "after").await
+}
+
+/// The server denies two envelopes, and then takes one, before the second denial has arrived.
+async fn a_late_denial_is_none_of_what_was_sent_after_it() -> Result {
+    let nats = Nats::start_configured(&without("nothing")).await?;
+    let far = Proxy::with_delay(nats.server.address, Duration::from_millis(300)).await?;
+    let url = format!("nats://guest:s3cret@{}", far.address);
+    let guest = quick(url).namespace("chat").connect().await?;
+    let admin = hurried(&nats, "admin:s3cret").await?;
+    let mut news = admin.subscribe("news").await?;
+    guest.publish(MessageEnvelope::new("news", "before")).await?;
+    expect(&mut news, "before").await?;
+
+    nats.reload(&without("news")).await?;
+    let denied = || nats.server.log().matches("Publish Violation").count();
+    for count in 1..=2 {
+        guest.publish(MessageEnvelope::new("news", "denied")).await?;
+        until("it is denied", || denied() == count).await?;
+    }
+    nats.reload(&without("nothing")).await?;
+    guest.publish(MessageEnvelope::new("news", "granted")).await?;
+    guest.publish(MessageEnvelope::new("news", "after")).await?;
+    let lost = next(&mut news).await?;
+    assert!(matches!(lost, Event::Gap(Gap { missed: Some(2), .. })), "{lost:?}");
+    expect(&mut news, "granted").await?;
+    expect(&mut news, "after").await
 }
 
 async fn a_changed_password_is_an_outage_until_it_is_right_again() -> Result {
