@@ -114,9 +114,11 @@ impl Subscription {
         }
     }
 
+    #[inline]
     fn peek_source(&mut self) -> Result<Event, TryRecvError> {
         match self.poll_source(&mut Context::from_waker(PEEK)) {
-            Poll::Ready(Some(event)) => Ok(event),
+            Poll::Ready(Some(Event::Message(envelope))) => Ok(Event::Message(envelope)),
+            Poll::Ready(Some(Event::Gap(gap))) => Ok(Event::Gap(gap)),
             Poll::Ready(None) => Err(TryRecvError::Closed),
             Poll::Pending => Err(TryRecvError::Empty),
         }
@@ -161,10 +163,19 @@ impl Subscription {
             self.ready.is_empty() || matches!(next, Poll::Ready(Some(_))),
             "messages behind no event"
         );
-        if let Poll::Ready(None) = next {
-            self.source = None;
+        // One by one: an event that is moved as a whole is read in wider pieces than the source wrote
+        // it in, and that read waits for all the stores before it.
+        match next {
+            Poll::Ready(Some(Event::Message(envelope))) => {
+                Poll::Ready(Some(Event::Message(envelope)))
+            }
+            Poll::Ready(Some(Event::Gap(gap))) => Poll::Ready(Some(Event::Gap(gap))),
+            Poll::Ready(None) => {
+                self.source = None;
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
         }
-        next
     }
 }
 
