@@ -6,9 +6,10 @@
 //! reader, which hands it out one by one: whether a ttl has run out is looked at then.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use backend_core::{Gap, MessageEnvelope};
+
+use crate::expiry::Expiry;
 
 /// How many envelopes a reader carries off at a time.
 pub(crate) const BATCH: usize = 32;
@@ -29,7 +30,7 @@ pub(crate) struct Noted(Option<Box<VecDeque<Item>>>);
 #[derive(Debug)]
 pub(crate) enum Item {
     /// An envelope, and when its ttl runs out.
-    Message(MessageEnvelope, Option<Instant>),
+    Message(MessageEnvelope, Option<Expiry>),
     Gap(Gap),
 }
 
@@ -72,7 +73,7 @@ impl Batch<'_> {
     }
 
     #[inline]
-    pub(crate) fn push_message(&mut self, envelope: MessageEnvelope, expires: Option<Instant>) {
+    pub(crate) fn push_message(&mut self, envelope: MessageEnvelope, expires: Option<Expiry>) {
         if expires.is_none() && self.noted.is_empty() {
             self.plain.push(envelope);
         } else {
@@ -95,6 +96,8 @@ impl Batch<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -104,7 +107,7 @@ mod tests {
         let mut batch = Batch { plain: &mut plain, noted: &mut noted };
         batch.push_message(envelope(), None);
         batch.push_gap(Gap::reconnected());
-        batch.push_message(envelope(), Some(Instant::now()));
+        batch.push_message(envelope(), Expiry::of(&envelope().with_ttl(Duration::from_secs(60))));
         batch.push_message(envelope(), None);
         assert_eq!(batch.messages(), 3);
         assert!(matches!(noted.pop(), Some(Item::Gap(_))));

@@ -72,6 +72,7 @@
 //! | `members` | who subscribes to a topic |
 //! | `member` | what an endpoint's readers skip, have missed, and are told |
 //! | `batch`, `reader` | a batch, ttl at hand-out, release on drop |
+//! | `expiry` | when a ttl runs out |
 //! | `wakers` | to wake many, one of which may panic |
 //! | `health` | the callbacks |
 //!
@@ -100,6 +101,7 @@ mod bus;
 mod counters;
 mod directory;
 mod endpoint;
+mod expiry;
 mod health;
 mod member;
 mod members;

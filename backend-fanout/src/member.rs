@@ -14,12 +14,26 @@
 //!    one of them lies before the ring's tail. So there are at most capacity + 2 of them.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::num::NonZeroU32;
 
 use backend_core::{Gap, GapCause, MessageEnvelope};
 
+use crate::expiry::Expiry;
+
 /// Where the topic keeps a member. May be used again after the member has left.
-pub(crate) type MemberKey = u32;
+// Never zero, so that "none" takes no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MemberKey(NonZeroU32);
+
+impl MemberKey {
+    pub(crate) const fn at(index: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index as u32))
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// One endpoint of the bus.
 pub(crate) type EndpointId = u64;
@@ -48,7 +62,7 @@ struct Seldom {
 struct Kept {
     position: u64,
     envelope: MessageEnvelope,
-    expires: Option<Instant>,
+    expires: Option<Expiry>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +181,7 @@ impl Member {
         &mut self,
         position: u64,
         envelope: &MessageEnvelope,
-        expires: Option<Instant>,
+        expires: Option<Expiry>,
     ) {
         let Standing::Ended { at, .. } = self.standing else { return };
         if (self.since..at).contains(&position) {
@@ -176,10 +190,7 @@ impl Member {
     }
 
     /// Hands out what was kept from `position`; nothing, if that was not for its readers.
-    pub(crate) fn take_kept(
-        &mut self,
-        position: u64,
-    ) -> Option<(MessageEnvelope, Option<Instant>)> {
+    pub(crate) fn take_kept(&mut self, position: u64) -> Option<(MessageEnvelope, Option<Expiry>)> {
         let kept = &mut self.seldom.as_mut()?.kept;
         let index = kept.binary_search_by_key(&position, |kept| kept.position).ok()?;
         if self.subscriptions == 1 {

@@ -66,7 +66,7 @@ impl Members {
         }
         let mut all = self.all.iter();
         let found = all.find(|(_, member)| member.endpoint == endpoint && !member.has_ended());
-        found.map(|(key, _)| key as MemberKey)
+        found.map(|(index, _)| MemberKey::at(index))
     }
 
     /// The member that an endpoint is from here on, with one subscription more.
@@ -78,14 +78,14 @@ impl Members {
     }
 
     fn insert(&mut self, endpoint: EndpointId, head: u64) -> MemberKey {
-        let key = self.all.insert(Member::new(endpoint, head)) as MemberKey;
-        let hash_of = |key: &MemberKey| hash(self.all[*key as usize].endpoint);
+        let key = MemberKey::at(self.all.insert(Member::new(endpoint, head)));
+        let hash_of = |key: &MemberKey| hash(self.all[key.index()].endpoint);
         if let Some(index) = &mut self.index {
             index.insert_unique(hash_of(&key), key, hash_of);
         } else if self.all.len() > FEW {
             let index = self.index.insert(Box::default());
             for (open, _) in self.all.iter().filter(|(_, member)| !member.has_ended()) {
-                let open = open as MemberKey;
+                let open = MemberKey::at(open);
                 index.insert_unique(hash_of(&open), open, hash_of);
             }
         }
@@ -112,7 +112,7 @@ impl Members {
         } else if is_last {
             self.ended -= 1;
         }
-        let member = is_last.then(|| self.all.remove(key as usize));
+        let member = is_last.then(|| self.all.remove(key.index()));
         if self.all.is_empty() {
             // After a crowd, its room goes, too.
             self.index = None;
@@ -148,11 +148,11 @@ impl Members {
 
     /// If it is still there: a key may be used again after its member has left.
     pub(crate) fn get_mut(&mut self, key: MemberKey) -> Option<&mut Member> {
-        self.all.get_mut(key as usize)
+        self.all.get_mut(key.index())
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (MemberKey, &mut Member)> {
-        self.all.iter_mut().map(|(key, member)| (key as MemberKey, member))
+        self.all.iter_mut().map(|(index, member)| (MemberKey::at(index), member))
     }
 }
 
@@ -160,13 +160,13 @@ impl Index<MemberKey> for Members {
     type Output = Member;
 
     fn index(&self, key: MemberKey) -> &Member {
-        &self.all[key as usize]
+        &self.all[key.index()]
     }
 }
 
 impl IndexMut<MemberKey> for Members {
     fn index_mut(&mut self, key: MemberKey) -> &mut Member {
-        &mut self.all[key as usize]
+        &mut self.all[key.index()]
     }
 }
 

@@ -8,7 +8,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use backend_core::{Event, Ready, Source, Subscription};
 
@@ -54,7 +53,7 @@ impl Reader {
     /// The event to hand out for an item; `None` for an envelope whose ttl has run out (T2).
     fn hand_out(&self, item: Item) -> Option<Event> {
         match item {
-            Item::Message(_, Some(expires)) if Instant::now() >= expires => {
+            Item::Message(_, Some(expires)) if expires.has_passed() => {
                 self.local.counters.expired();
                 None
             }

@@ -14,14 +14,15 @@
 //! 2. A slot holds its envelope exactly as long as `wanted_by > 0`: whoever takes it last carries
 //!    it off, so what everybody has taken is released at once.
 //! 3. The slot at `tail` holds an envelope, or the ring is empty.
+//! 4. `noted` counts the slots that some reader may skip, or may get too late.
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::Instant;
 
 use backend_core::MessageEnvelope;
 
 use crate::batch::Batch;
+use crate::expiry::Expiry;
 use crate::member::MemberKey;
 
 /// An empty ring keeps room for this many slots; a burst's larger buffer is given back.
@@ -32,6 +33,8 @@ pub(crate) struct Ring {
     capacity: usize,
     tail: u64,
     slots: VecDeque<Slot>,
+    /// How many slots are not plain. Mostly none, and then nobody looks for them.
+    noted: usize,
 }
 
 #[derive(Debug)]
@@ -41,7 +44,7 @@ pub(crate) struct Slot {
     /// How many subscriptions have yet to take it.
     pub(crate) wanted_by: u32,
     /// When its ttl runs out.
-    pub(crate) expires: Option<Instant>,
+    pub(crate) expires: Option<Expiry>,
     pub(crate) envelope: Option<MessageEnvelope>,
 }
 
@@ -58,12 +61,20 @@ pub(crate) enum Purpose {
 pub(crate) struct Released {
     pub(crate) position: u64,
     pub(crate) publisher: Option<MemberKey>,
-    pub(crate) expires: Option<Instant>,
+    pub(crate) expires: Option<Expiry>,
     /// Still there if somebody wanted it: the caller drops it when no lock is held.
     pub(crate) envelope: Option<MessageEnvelope>,
 }
 
 impl Slot {
+    const EMPTY: Self = Self { publisher: None, wanted_by: 0, expires: None, envelope: None };
+
+    /// Whether it is for every reader, at any time.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.publisher.is_none() && self.expires.is_none()
+    }
+
     /// For one of the subscriptions that want it; the last one gets the envelope itself.
     ///
     /// # Panics
@@ -79,7 +90,7 @@ impl Slot {
 
 impl Ring {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), tail: 0, slots: VecDeque::new() }
+        Self { capacity: capacity.max(1), tail: 0, slots: VecDeque::new(), noted: 0 }
     }
 
     /// The oldest position held.
@@ -92,18 +103,31 @@ impl Ring {
         self.tail + self.slots.len() as u64
     }
 
+    /// Whether there is no room for another slot.
+    pub(crate) fn is_full(&self) -> bool {
+        self.slots.len() >= self.capacity
+    }
+
     /// Appends a slot that somebody wants; after [`make_room`](Self::make_room).
+    #[inline]
     pub(crate) fn push(&mut self, slot: Slot) {
         debug_assert!(slot.wanted_by > 0 && slot.envelope.is_some());
         debug_assert!(self.slots.len() < self.capacity);
-        self.slots.push_back(slot);
+        self.noted += usize::from(!slot.is_plain());
+        // Field by field: as a whole it would be put together elsewhere and then copied, in wider
+        // pieces than it was written in, and such a copy waits for all the stores before it.
+        let Slot { publisher, wanted_by, expires, envelope } = slot;
+        let place = self.slots.push_back_mut(Slot::EMPTY);
+        place.publisher = publisher;
+        place.wanted_by = wanted_by;
+        place.expires = expires;
+        place.envelope = envelope;
     }
 
     /// Before a push: a full ring drops its oldest slot (clause L3). Readers that had not taken it
     /// notice that their position has fallen behind the tail.
-    #[inline]
     pub(crate) fn make_room(&mut self) -> Option<Released> {
-        if self.slots.len() < self.capacity { None } else { self.pop() }
+        if self.is_full() { self.pop() } else { None }
     }
 
     /// Lets a reader pass over the slots from one position up to another; both are in the ring, or
@@ -125,6 +149,13 @@ impl Ring {
         let first = &mut first[from.min(middle)..to.min(middle)];
         let second = &mut second[from.saturating_sub(middle)..to.saturating_sub(middle)];
         match purpose {
+            Purpose::HandOut if self.noted == 0 && batch.noted.is_empty() => {
+                // As in `hand_out`, in one run.
+                for slots in [first, second] {
+                    batch.plain.extend(slots.iter_mut().map(Slot::take));
+                }
+                0
+            }
             Purpose::HandOut => hand_out(first, own, batch) + hand_out(second, own, batch),
             Purpose::Forgo => forgo(first, own, batch) + forgo(second, own, batch),
         }
@@ -134,21 +165,28 @@ impl Ring {
     /// until it gives `None`.
     #[inline]
     pub(crate) fn pop_taken(&mut self) -> Option<(u64, Option<MemberKey>)> {
-        match self.slots.front() {
-            Some(slot) if slot.wanted_by > 0 => None,
-            Some(_) => self.pop().map(|released| (released.position, released.publisher)),
-            None => {
+        let Some(slot) = self.slots.pop_front_if(|slot| slot.wanted_by == 0) else {
+            if self.slots.is_empty() && self.slots.capacity() > ROOM_KEPT {
                 self.slots.shrink_to(ROOM_KEPT);
-                None
             }
-        }
+            return None;
+        };
+        Some((self.go_on_behind(&slot), slot.publisher))
     }
 
     fn pop(&mut self) -> Option<Released> {
-        let Slot { publisher, expires, envelope, .. } = self.slots.pop_front()?;
-        let position = self.tail;
-        self.tail += 1;
+        let slot = self.slots.pop_front()?;
+        let position = self.go_on_behind(&slot);
+        let Slot { publisher, expires, envelope, .. } = slot;
         Some(Released { position, publisher, expires, envelope })
+    }
+
+    /// The oldest slot has gone: says which position it had.
+    #[inline]
+    fn go_on_behind(&mut self, slot: &Slot) -> u64 {
+        self.noted -= usize::from(!slot.is_plain());
+        self.tail += 1;
+        self.tail - 1
     }
 }
 
@@ -196,10 +234,12 @@ fn forgo(slots: &mut [Slot], own: MemberKey, batch: &mut Batch<'_>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::batch::Noted;
 
-    const NOBODY: MemberKey = MemberKey::MAX;
+    const NOBODY: MemberKey = MemberKey::at(0);
 
     fn slot(data: &'static str, wanted_by: u32) -> Slot {
         let envelope = Some(MessageEnvelope::new("t", data));
@@ -261,6 +301,26 @@ mod tests {
         }
         while ring.pop_taken().is_some() {}
         assert!(ring.slots.capacity() <= 2 * ROOM_KEPT, "{}", ring.slots.capacity());
+    }
+
+    #[test]
+    fn a_slot_is_noted_as_long_as_it_is_there() {
+        let own = Some(MemberKey::at(1));
+        let expires = Expiry::of(&MessageEnvelope::new("t", "x").with_ttl(Duration::from_secs(60)));
+        let mut ring = Ring::new(2);
+        push(&mut ring, Slot { publisher: own, ..slot("a", 1) });
+        push(&mut ring, Slot { expires, ..slot("b", 1) });
+        assert_eq!(ring.noted, 2);
+        push(&mut ring, slot("c", 1));
+        assert_eq!(ring.noted, 1, "the first had to go");
+        take(&mut ring, 1);
+        assert!(ring.pop_taken().is_some());
+        assert_eq!(ring.noted, 0, "the second has been taken");
+    }
+
+    #[test]
+    fn a_slot_takes_little_room() {
+        assert_eq!(size_of::<Slot>(), 24);
     }
 
     #[test]

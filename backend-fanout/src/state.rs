@@ -8,12 +8,12 @@
 
 use std::mem;
 use std::task::Waker;
-use std::time::Instant;
 
 use backend_core::{Gap, MessageEnvelope};
 use slab::Slab;
 
 use crate::batch::Batch;
+use crate::expiry::Expiry;
 use crate::member::{Cursor, EndpointId, MemberKey};
 use crate::members::Members;
 use crate::ring::{Purpose, Released, Ring, Slot};
@@ -88,19 +88,20 @@ impl State {
     }
 
     /// Appends an envelope that somebody wants, and gives back the one that had to go for it.
+    // Wherever it is called, so that a slot is never put together before it is in its place.
+    #[inline(always)]
     pub(crate) fn push(
         &mut self,
         from: From,
         envelope: MessageEnvelope,
-        expires: Option<Instant>,
+        expires: Option<Expiry>,
     ) -> Option<MessageEnvelope> {
         if let Some(key) = from.member {
             self.members[key].count_own_stored();
         }
+        let evicted = if self.ring.is_full() { self.evict() } else { None };
         let From { member: publisher, wanted_by } = from;
-        let slot = Slot { publisher, wanted_by, expires, envelope: Some(envelope) };
-        let evicted = self.ring.make_room().and_then(|evicted| self.evict(evicted));
-        self.ring.push(slot);
+        self.ring.push(Slot { publisher, wanted_by, expires, envelope: Some(envelope) });
         evicted
     }
 
@@ -169,8 +170,8 @@ impl State {
 
     /// The oldest has to go for the next one: those who have ended keep it, if they had accepted it.
     #[cold]
-    fn evict(&mut self, evicted: Released) -> Option<MessageEnvelope> {
-        let Released { position, publisher, expires, envelope } = evicted;
+    fn evict(&mut self) -> Option<MessageEnvelope> {
+        let Released { position, publisher, expires, envelope } = self.ring.make_room()?;
         if let Some(envelope) = envelope.as_ref().filter(|_| self.members.any_ended()) {
             for (key, member) in self.members.iter_mut() {
                 if publisher != Some(key) {

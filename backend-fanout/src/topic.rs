@@ -19,11 +19,11 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
 
 use backend_core::{Error, Gap, MessageEnvelope, Result};
 
 use crate::batch::{BATCH, Batch, Noted};
+use crate::expiry::{self, Expiry};
 use crate::member::{EndpointId, Member};
 use crate::members::Gone;
 use crate::ring::Purpose;
@@ -83,7 +83,7 @@ impl Topic {
 
     /// Hands an envelope to everybody but the publisher.
     pub(crate) fn publish(&self, publisher: EndpointId, envelope: MessageEnvelope) -> Result<()> {
-        let expires = expiry(&envelope);
+        let expires = Expiry::of(&envelope);
         let mut state = lock(&self.state);
         let Some(from) = state.publisher(publisher) else {
             drop(state);
@@ -107,7 +107,7 @@ impl Topic {
         envelopes: &mut Vec<MessageEnvelope>,
     ) -> Result<()> {
         // Their ttl counts from here; whoever sets none is spared the clock.
-        let now = envelopes.iter().any(|one| one.ttl().is_some()).then(Instant::now);
+        let now = envelopes.iter().any(|one| one.ttl().is_some()).then(expiry::now);
         let mut evicted = Vec::new();
         let mut state = lock(&self.state);
         let Some(from) = state.publisher(publisher) else {
@@ -120,7 +120,7 @@ impl Topic {
             return Ok(());
         }
         for envelope in envelopes.drain(..) {
-            let expires = now.and_then(|now| expiry_from(now, &envelope));
+            let expires = now.and_then(|now| Expiry::after(now, envelope.ttl()?));
             evicted.extend(state.push(from, envelope, expires));
         }
         self.changed(&state);
@@ -272,14 +272,3 @@ impl Topic {
 
 /// Why operations of a suspended endpoint fail.
 pub(crate) const SUSPENDED: &str = "this endpoint is cut off from its bus";
-
-/// Clause T1: counted from here, the moment at which this process got the envelope. A ttl beyond
-/// what the clock can count never runs out.
-fn expiry(envelope: &MessageEnvelope) -> Option<Instant> {
-    envelope.ttl().and_then(|_| expiry_from(Instant::now(), envelope))
-}
-
-fn expiry_from(now: Instant, envelope: &MessageEnvelope) -> Option<Instant> {
-    let ttl = envelope.ttl().filter(|ttl| !ttl.is_zero())?;
-    now.checked_add(ttl)
-}
