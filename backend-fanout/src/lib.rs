@@ -52,7 +52,8 @@
 //!    call. From the first gap or ttl on the batch stays with the reader, which hands it out one by
 //!    one, leaving out what has expired by then.
 //! 3. When there is nothing, the waker is parked under that same lock, and the reader remembers how
-//!    often the topic had changed. As long as it has not changed again, a look takes no lock.
+//!    often the topic had changed. As long as it has not changed again, a look takes no lock, and who
+//!    parks looks for nothing.
 //!
 //! **An overflow**
 //! 1. A push into a full ring drops the oldest slot first, whoever still wants it

@@ -40,8 +40,7 @@ impl Reader {
                 fetched = topic.read(seat, cx.waker(), batch);
             }
             if fetched == Fetched::Nothing && !is_peek {
-                // A waker is code of the user: cloned here, with no lock held.
-                fetched = topic.read_or_park(seat, cx.waker().clone(), batch);
+                fetched = topic.read_or_park(seat, cx.waker(), batch);
             }
             if fetched == Fetched::Some {
                 local.counters.received(batch.messages());

@@ -36,6 +36,14 @@ pub(crate) struct Parked {
     pub(crate) waker: Waker,
 }
 
+impl Parked {
+    /// A clone of the waker, which is code of the user: made with no lock held.
+    #[inline]
+    pub(crate) fn new(seat: &Seat, waker: &Waker) -> Self {
+        Self { reader: seat.reader, member: seat.cursor.member, waker: waker.clone() }
+    }
+}
+
 /// One subscription, as its topic knows it.
 #[derive(Debug)]
 pub(crate) struct Seat {
@@ -206,8 +214,7 @@ impl State {
 
     /// Parks a waker, and gives back the one that it replaces.
     #[must_use = "a waker is dropped when no lock is held"]
-    pub(crate) fn park(&mut self, seat: &mut Seat, waker: Waker) -> Option<Parked> {
-        let parked = Parked { reader: seat.reader, member: seat.cursor.member, waker };
+    pub(crate) fn park(&mut self, seat: &mut Seat, parked: Parked) -> Option<Parked> {
         match self.parked(seat) {
             Some(replaced) => Some(mem::replace(replaced, parked)),
             None => {
@@ -240,15 +247,20 @@ impl State {
         }
     }
 
-    /// Takes out the wakers of those that wait, and are of these members.
+    /// Takes out the wakers of those that wait, and are of these members: mostly there is one.
     pub(crate) fn take_wakers(&mut self, of: impl Fn(&Members, MemberKey) -> bool) -> Wakers {
         let Self { parked, members, .. } = self;
-        if parked.iter().all(|(_, parked)| of(members, parked.member)) {
-            return parked.drain().map(|parked| parked.waker).collect();
+        let is_theirs = |(_, parked): &(usize, &Parked)| of(members, parked.member);
+        let first = parked.iter().find(is_theirs).map(|(at, _)| at);
+        let first = first.map(|at| parked.remove(at).waker);
+        if parked.is_empty() {
+            return Wakers::new(first, Vec::new());
         }
-        let theirs = |(at, parked): (usize, &Parked)| of(members, parked.member).then_some(at);
-        let theirs: Vec<_> = parked.iter().filter_map(theirs).collect();
-        theirs.into_iter().map(|at| parked.remove(at).waker).collect()
+        if parked.iter().all(|parked| is_theirs(&parked)) {
+            return Wakers::new(first, parked.drain().map(|parked| parked.waker).collect());
+        }
+        let theirs: Vec<_> = parked.iter().filter(is_theirs).map(|(at, _)| at).collect();
+        Wakers::new(first, theirs.into_iter().map(|at| parked.remove(at).waker).collect())
     }
 }
 
@@ -260,8 +272,12 @@ mod tests {
     fn a_crowd_that_waited_leaves_no_room_behind() {
         let mut state = State::new(1);
         let mut seats: Vec<_> = (0..10_000).map(|_| state.join(0)).collect();
+        let park = |state: &mut State, seat: &mut Seat| {
+            let parked = Parked::new(seat, Waker::noop());
+            assert!(state.park(seat, parked).is_none());
+        };
         for seat in &mut seats {
-            assert!(state.park(seat, Waker::noop().clone()).is_none());
+            park(&mut state, seat);
         }
         let mut stays = seats.swap_remove(0);
         let leave = |state: &mut State, seat: Seat| {
@@ -275,7 +291,7 @@ mod tests {
         // Its place is the last: as long as it waits, there must be room up to that.
         assert_eq!(state.take_wakers(|_, _| true).count(), 2);
         for seat in [&mut stays, &mut last] {
-            assert!(state.park(seat, Waker::noop().clone()).is_none());
+            park(&mut state, seat);
         }
         assert!(state.parked.capacity() <= ROOM_KEPT, "{}", state.parked.capacity());
         leave(&mut state, last);

@@ -162,16 +162,20 @@ impl Topic {
         waker: &Waker,
         batch: &mut Batch<'_>,
     ) -> Fetched {
-        let exhausted = state.fetch(&mut seat.cursor, BATCH, Purpose::HandOut, batch);
-        let may_get_more = !state.members[seat.cursor.member].has_ended();
-        // Relaxed: it changes under the lock.
-        let now = || self.changes.load(Ordering::Relaxed);
-        seat.exhausted_at = (exhausted && may_get_more).then(now);
-        if !batch.is_empty() {
-            return Fetched::Some;
-        }
-        if !may_get_more {
-            return Fetched::Ended;
+        // Looked at again with the lock held, where it is so for as long: a reader that comes to park has
+        // mostly read all there is.
+        if !self.is_exhausted(seat) {
+            let exhausted = state.fetch(&mut seat.cursor, BATCH, Purpose::HandOut, batch);
+            let may_get_more = !state.members[seat.cursor.member].has_ended();
+            // Relaxed: it changes under the lock.
+            let now = || self.changes.load(Ordering::Relaxed);
+            seat.exhausted_at = (exhausted && may_get_more).then(now);
+            if !batch.is_empty() {
+                return Fetched::Some;
+            }
+            if !may_get_more {
+                return Fetched::Ended;
+            }
         }
         match state.parked(seat) {
             Some(parked) if parked.waker.will_wake(waker) => Fetched::Parked,
@@ -185,17 +189,18 @@ impl Topic {
         self.changes.store(self.changes.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
-    /// The same, and parks the waker if there is still nothing.
+    /// The same, and parks a clone of the waker if there is still nothing.
     pub(crate) fn read_or_park(
         &self,
         seat: &mut Seat,
-        waker: Waker,
+        waker: &Waker,
         batch: &mut Batch<'_>,
     ) -> Fetched {
+        let parked = Parked::new(seat, waker);
         let _replaced = {
             let mut state = lock(&self.state);
-            match self.read_locked(&mut state, seat, &waker, batch) {
-                Fetched::Nothing => state.park(seat, waker),
+            match self.read_locked(&mut state, seat, &parked.waker, batch) {
+                Fetched::Nothing => state.park(seat, parked),
                 fetched => return fetched,
             }
         };

@@ -14,17 +14,21 @@ pub(crate) struct Wakers {
 }
 
 impl Wakers {
+    pub(crate) fn new(first: Option<Waker>, others: Vec<Waker>) -> Self {
+        Self { first, others }
+    }
+
     /// Wakes them all. A waker that panics costs the others nothing; its panic goes on after that.
+    #[inline]
     pub(crate) fn wake(self) {
-        let mut panicked = None;
-        for waker in self.first.into_iter().chain(self.others) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                // What a panic carries may panic when it is dropped.
-                mem::forget(panicked.replace(panic));
+        let Self { first, others } = self;
+        // One by itself has no others to be spared.
+        if others.is_empty() {
+            if let Some(waker) = first {
+                waker.wake();
             }
-        }
-        if let Some(panic) = panicked {
-            resume_unwind(panic);
+        } else {
+            wake_all(first, others);
         }
     }
 
@@ -33,10 +37,16 @@ impl Wakers {
     }
 }
 
-impl FromIterator<Waker> for Wakers {
-    fn from_iter<I: IntoIterator<Item = Waker>>(wakers: I) -> Self {
-        let mut wakers = wakers.into_iter();
-        Self { first: wakers.next(), others: wakers.collect() }
+fn wake_all(first: Option<Waker>, others: Vec<Waker>) {
+    let mut panicked = None;
+    for waker in first.into_iter().chain(others) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            // What a panic carries may panic when it is dropped.
+            mem::forget(panicked.replace(panic));
+        }
+    }
+    if let Some(panic) = panicked {
+        resume_unwind(panic);
     }
 }
 
