@@ -73,7 +73,7 @@ impl Directory {
             Some(topic) => Arc::clone(topic),
             None => {
                 let topic = Arc::new(Topic::new(name, self.capacity));
-                let hash = |topic: &Arc<Topic>| self.hasher.hash_one(&*topic.name);
+                let hash = |topic: &Arc<Topic>| self.hash(&topic.name);
                 topics.insert_unique(place.hash, Arc::clone(&topic), hash);
                 topic
             }
@@ -95,7 +95,7 @@ impl Directory {
         // After a crowd has gone, its room goes, too; rare enough to cost nothing on average.
         if topics.capacity() > ROOM_KEPT && topics.len() < topics.capacity() / 8 {
             let room = topics.len() * 2;
-            topics.shrink_to(room, |topic| self.hasher.hash_one(&*topic.name));
+            topics.shrink_to(room, |topic| self.hash(&topic.name));
         }
     }
 
@@ -105,7 +105,15 @@ impl Directory {
     }
 
     fn place<'a>(&self, name: &'a str) -> Place<'a> {
-        Place { name, hash: self.hasher.hash_one(name) }
+        Place { name, hash: self.hash(name) }
+    }
+
+    /// Of the bytes alone: what a `str` adds to them keeps it apart from what comes behind it in a
+    /// larger key, and costs as much as a short name.
+    fn hash(&self, name: &str) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(name.as_bytes());
+        hasher.finish()
     }
 
     fn shard(&self, place: Place<'_>) -> &RwLock<HashTable<Arc<Topic>>> {

@@ -302,6 +302,7 @@ impl Drop for Endpoint {
 }
 
 impl Local {
+    #[inline]
     fn check_link(&self) -> Result<()> {
         match self.link.load(Ordering::Acquire) {
             UP => Ok(()),
