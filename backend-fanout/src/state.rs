@@ -51,8 +51,9 @@ pub(crate) struct Seat {
     reader: u64,
     /// Where its waker was parked last; somebody else's may be there by now.
     parked_at: usize,
-    /// The topic's `changes` when there was nothing more to read, and more may come.
-    pub(crate) exhausted_at: Option<u64>,
+    /// The topic's `changes` when there was nothing more to read, and more may come; else 0, which
+    /// they never are.
+    pub(crate) exhausted_at: u64,
 }
 
 /// Who publishes, as the topic knows it.
@@ -80,7 +81,7 @@ impl State {
         self.next_reader += 1;
         let (key, member) = self.members.join(endpoint, head);
         let cursor = member.add_subscription(key, head);
-        Seat { cursor, reader: self.next_reader, parked_at: 0, exhausted_at: None }
+        Seat { cursor, reader: self.next_reader, parked_at: 0, exhausted_at: 0 }
     }
 
     /// Who publishes. `None`: it is suspended.

@@ -36,8 +36,8 @@ const PORTION: usize = 1024;
 
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
-    /// How often something was put where readers find it. Written under the lock, released there and
-    /// acquired by who only looks whether there is anything new.
+    /// How often something was put where readers find it, counted from 1. Written under the lock,
+    /// released there and acquired by who only looks whether there is anything new.
     changes: AtomicU64,
     state: Mutex<State>,
 }
@@ -76,7 +76,7 @@ impl Topic {
     pub(crate) fn new(name: &str, capacity: usize) -> Self {
         Self {
             name: Arc::from(name),
-            changes: AtomicU64::new(0),
+            changes: AtomicU64::new(1),
             state: Mutex::new(State::new(capacity)),
         }
     }
@@ -147,7 +147,7 @@ impl Topic {
     /// be otherwise by now, but not if it was before.
     #[inline]
     pub(crate) fn is_exhausted(&self, seat: &Seat) -> bool {
-        seat.exhausted_at == Some(self.changes.load(Ordering::Acquire))
+        seat.exhausted_at == self.changes.load(Ordering::Acquire)
     }
 
     /// Carries off the next events of a subscription. `waker` is only looked at.
@@ -162,14 +162,17 @@ impl Topic {
         waker: &Waker,
         batch: &mut Batch<'_>,
     ) -> Fetched {
-        // Looked at again with the lock held, where it is so for as long: a reader that comes to park has
-        // mostly read all there is.
+        // Looked at again with the lock held, where it stays so: a reader that comes to park has mostly
+        // read all there is.
         if !self.is_exhausted(seat) {
             let exhausted = state.fetch(&mut seat.cursor, BATCH, Purpose::HandOut, batch);
             let may_get_more = !state.members[seat.cursor.member].has_ended();
-            // Relaxed: it changes under the lock.
-            let now = || self.changes.load(Ordering::Relaxed);
-            seat.exhausted_at = (exhausted && may_get_more).then(now);
+            seat.exhausted_at = if exhausted && may_get_more {
+                // Relaxed: it changes under the lock.
+                self.changes.load(Ordering::Relaxed)
+            } else {
+                0
+            };
             if !batch.is_empty() {
                 return Fetched::Some;
             }
