@@ -305,7 +305,7 @@ impl NatsLink {
     /// connection.
     async fn hand_over_first(&self, messages: &[Outgoing]) -> Vec<Handover> {
         // What is late would be taken for a denial of these.
-        if self.events.rights.has_late_denials() && self.ask_server().await.is_err() {
+        if self.events.rights.take_late_denials() && self.ask_server().await.is_err() {
             return messages.iter().map(|_| refused()).collect();
         }
         let ask = |name| self.events.rights.ask(Right::Publish, name);
@@ -438,7 +438,11 @@ impl Link for NatsLink {
                 handovers.push(self.hand_over(subject, message.clone()).await);
                 rest = behind;
             } else {
-                let (first, behind) = rest.split_at(rest.len().min(QUESTIONS));
+                // Of known ones, denials may be on their way: they would be taken for denials of these.
+                let is_unknown =
+                    |one: &&Outgoing| self.events.rights.may_publish(one.name.as_str()).is_none();
+                let unknown = rest.iter().take(QUESTIONS).take_while(is_unknown).count().max(1);
+                let (first, behind) = rest.split_at(unknown);
                 handovers.extend(self.hand_over_first(first).await);
                 rest = behind;
             }

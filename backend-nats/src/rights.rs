@@ -6,7 +6,7 @@
 //! came before it.
 //!
 //! A denial names a subject, and not the request. So it has to be known that none is on its way for
-//! something that was sent before the question: see [`has_late_denials`](Rights::has_late_denials).
+//! something that was sent before the question: see [`take_late_denials`](Rights::take_late_denials).
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -79,9 +79,9 @@ impl Rights {
         self.lock().publish.get(name).cloned()
     }
 
-    /// Whether there may be denials on their way of what was published before now. Not after a mark that
-    /// was sent behind it, unless a right has been forgotten since: then this is to be called again.
-    pub(crate) fn has_late_denials(&self) -> bool {
+    /// Whether there may be denials on their way of what was published before now; says so once. The
+    /// caller waits for a mark, behind which there are none.
+    pub(crate) fn take_late_denials(&self) -> bool {
         mem::take(&mut self.lock().late)
     }
 
@@ -227,20 +227,20 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawn_right_has_late_denials() {
+    fn a_withdrawn_right_take_late_denials() {
         let rights = Rights::default();
         {
             let orders = rights.ask(Right::Publish, "chat.orders");
             rights.hear(NO_PUBLISH);
             rights.hear(NO_PUBLISH);
             assert_eq!(orders.denials(), 2);
-            assert!(!rights.has_late_denials(), "who asks hears them all");
+            assert!(!rights.take_late_denials(), "who asks hears them all");
         }
         assert_eq!(rights.ask(Right::Publish, "chat.orders").answer(), Ok(()));
         rights.hear(NO_PUBLISH);
-        assert!(rights.has_late_denials());
+        assert!(rights.take_late_denials());
         rights.hear(NO_PUBLISH);
-        assert!(!rights.has_late_denials(), "it was one of those that were waited for");
+        assert!(!rights.take_late_denials(), "it was one of those that were waited for");
         assert_eq!(rights.ask(Right::Publish, "chat.orders").denials(), 0);
     }
 
