@@ -52,12 +52,12 @@
 //!    call. From the first gap or ttl on the batch stays with the reader, which hands it out one by
 //!    one, leaving out what has expired by then.
 //! 3. When there is nothing, the waker is parked under that same lock, and the reader remembers how
-//!    often the topic had changed. As long as it has not changed again, a look takes no lock, and who
-//!    parks looks for nothing.
+//!    often the topic had changed. As long as it has not changed again, a look takes no lock, and a
+//!    reader that comes to park does not look through the ring again.
 //!
 //! **An overflow**
 //! 1. A push into a full ring drops the oldest slot first, whoever still wants it
-//!    (`Ring::make_room`). Members that have ended keep what they had accepted.
+//!    (`Ring::drop_oldest`). Members that have ended keep what they had accepted.
 //! 2. A reader whose place has been dropped goes to the oldest slot that is there
 //!    (`Cursor::fall_forward`). It has missed what lies between, less what it would have skipped: its
 //!    own envelopes, which its member counts as they come and go, and those of an outage.

@@ -1,7 +1,7 @@
 //! The ring: the newest envelopes of one topic, each kept until everybody has taken it.
 //!
 //! Step 3 of the data path. No lock and no waking here: a plain data structure that the
-//! [topic](crate::topic) guards. **The overflow policy lives in [`Ring::make_room`].** What a reader has
+//! [topic](crate::topic) guards. **The overflow policy is [`Ring::drop_oldest`].** What a reader has
 //! missed is always a stretch from its place up to the tail: the counting in
 //! [`member`](crate::member) rests on that, so a policy that drops anything but the oldest changes
 //! both.
@@ -108,7 +108,8 @@ impl Ring {
         self.slots.len() >= self.capacity
     }
 
-    /// Appends a slot that somebody wants; after [`make_room`](Self::make_room).
+    /// Appends a slot that somebody wants; after [`drop_oldest`](Self::drop_oldest), if the
+    /// ring [`is_full`](Self::is_full).
     #[inline]
     pub(crate) fn push(&mut self, slot: Slot) {
         debug_assert!(slot.wanted_by > 0 && slot.envelope.is_some());
@@ -124,10 +125,10 @@ impl Ring {
         place.envelope = envelope;
     }
 
-    /// Before a push: a full ring drops its oldest slot (clause L3). Readers that had not taken it
+    /// Before a push into a full ring: its oldest slot goes (clause L3). Readers that had not taken it
     /// notice that their position has fallen behind the tail.
-    pub(crate) fn make_room(&mut self) -> Option<Released> {
-        if self.is_full() { self.pop() } else { None }
+    pub(crate) fn drop_oldest(&mut self) -> Option<Released> {
+        self.pop()
     }
 
     /// Lets a reader pass over the slots from one position up to another; both are in the ring, or
@@ -254,7 +255,8 @@ mod tests {
     }
 
     fn push(ring: &mut Ring, slot: Slot) -> Option<MessageEnvelope> {
-        let evicted = ring.make_room().and_then(|released| released.envelope);
+        let evicted = ring.is_full().then(|| ring.drop_oldest()).flatten();
+        let evicted = evicted.and_then(|released| released.envelope);
         ring.push(slot);
         evicted
     }

@@ -180,7 +180,7 @@ impl State {
     /// The oldest has to go for the next one: those who have ended keep it, if they had accepted it.
     #[cold]
     fn evict(&mut self) -> Option<MessageEnvelope> {
-        let Released { position, publisher, expires, envelope } = self.ring.make_room()?;
+        let Released { position, publisher, expires, envelope } = self.ring.drop_oldest()?;
         if let Some(envelope) = envelope.as_ref().filter(|_| self.members.any_ended()) {
             for (key, member) in self.members.iter_mut() {
                 if publisher != Some(key) {
@@ -252,8 +252,8 @@ impl State {
     pub(crate) fn take_wakers(&mut self, of: impl Fn(&Members, MemberKey) -> bool) -> Wakers {
         let Self { parked, members, .. } = self;
         let is_theirs = |(_, parked): &(usize, &Parked)| of(members, parked.member);
-        let first = parked.iter().find(is_theirs).map(|(at, _)| at);
-        let first = first.map(|at| parked.remove(at).waker);
+        let Some((at, _)) = parked.iter().find(is_theirs) else { return Wakers::default() };
+        let first = Some(parked.remove(at).waker);
         if parked.is_empty() {
             return Wakers::new(first, Vec::new());
         }

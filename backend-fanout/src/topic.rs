@@ -143,6 +143,12 @@ impl Topic {
         lock(&self.state).join(endpoint)
     }
 
+    /// Something is where readers find it. With the lock held, hence the state.
+    fn changed(&self, _: &State) {
+        // Relaxed: it changes under the lock. Release: see `changes`.
+        self.changes.store(self.changes.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
     /// Whether nothing has changed since a subscription had read all there was. Takes no lock: it may
     /// be otherwise by now, but not if it was before.
     #[inline]
@@ -186,13 +192,7 @@ impl Topic {
         }
     }
 
-    /// Something is where readers find it. With the lock held, hence the state.
-    fn changed(&self, _: &State) {
-        // Relaxed: it changes under the lock. Release: see `changes`.
-        self.changes.store(self.changes.load(Ordering::Relaxed) + 1, Ordering::Release);
-    }
-
-    /// The same, and parks a clone of the waker if there is still nothing.
+    /// As [`read`](Self::read), and parks a clone of the waker if there is still nothing.
     pub(crate) fn read_or_park(
         &self,
         seat: &mut Seat,
