@@ -37,7 +37,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::Stamp;
 use crate::bundle::{Bundle, Bundler};
 use crate::core::Core;
-use crate::driver::Link;
+use crate::driver::{Handover, Link};
 use crate::name::EngineName;
 use crate::press::Press;
 use crate::short_way::ShortWay;
@@ -307,9 +307,10 @@ impl<L: Link> Writer<L> {
         let messages = bundles.into_iter().map(|bundle| bundle.outgoing).collect();
         let mut handovers = self.link.publish(messages).await;
         self.short.taken();
-        let answered = handovers.split_off(unanswered.min(handovers.len()));
         // Of what the link says nothing, nobody knows.
-        waiting.truncate(frames[unanswered..].iter().take(answered.len()).sum());
+        let untold = || Handover::Unknown("the adapter does not say what became of it".into());
+        handovers.resize_with(frames.len(), untold);
+        let answered = handovers.split_off(unanswered);
         // The last one first: a number that was the last can be used again.
         for (frames, handover) in frames[unanswered..].iter().zip(answered).rev() {
             for one in waiting.drain(waiting.len().saturating_sub(*frames)..).rev() {
