@@ -31,8 +31,8 @@ pub enum Error {
     /// The backend is cut off from its bus or engine and did not take the operation.
     ///
     /// **Clause H6.** During an outage operations fail quickly, with this error, or they succeed;
-    /// they never hang, and never queue without bound. Nothing was queued here, and nothing sent:
-    /// an envelope refused this way will not appear later.
+    /// they never hang, and never queue without bound. Nothing was queued here: an envelope
+    /// refused this way has reached nobody, and will not appear later.
     #[error("the backend is unavailable: {0}")]
     Unavailable(#[source] BoxError),
 
@@ -61,11 +61,12 @@ pub enum Error {
     #[error("no answer within {0:?}")]
     Timeout(Duration),
 
-    /// The operation was handed over, and the connection broke before an answer came. Whether it
-    /// took effect is unknown.
+    /// The operation was handed over, and no answer came, or none that says what became of it. Whether
+    /// it took effect is unknown.
     ///
-    /// It is what an outage makes of an operation that it meets half way; one that begins during
-    /// the outage is [`Unavailable`](Self::Unavailable).
+    /// It is what an outage, or a close, makes of a publish that it meets half way; one that begins
+    /// during the outage is [`Unavailable`](Self::Unavailable), one that begins after the close is
+    /// [`Closed`](Self::Closed).
     #[error("unconfirmed, it may have taken effect: {0}")]
     Unconfirmed(#[source] BoxError),
 

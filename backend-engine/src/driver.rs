@@ -179,12 +179,12 @@ pub enum Handover {
     /// The engine, or its client's queue, has taken it. If it is the queue,
     /// [`Link::subscribe`] has more to do.
     Taken,
-    /// It was not sent, for certain: it was refused, or the connection had been lost before. Its
-    /// numbers are used again, so nobody misses it. Its publishers are told so
-    /// ([`Error::Unavailable`]: it reached nobody).
+    /// It reached nobody, for certain: the engine refused it, or the connection had been lost before.
+    /// Its numbers are used again, so nobody misses it. Its publishers get [`Error::Unavailable`] where
+    /// this error is [retryable](Error::is_retryable), else [`Error::Backend`].
     Refused(Error),
-    /// It may have been sent all the same: the connection was lost before the answer, for this
-    /// reason. It keeps its numbers; if it has not arrived it is told as missing, as it is. Its
+    /// It may have been sent all the same, and this is why nobody knows: the connection was lost before
+    /// the answer, for example. It keeps its numbers; if it has not arrived it is told as missing, as it is. Its
     /// publishers get [`Error::Unconfirmed`], for who publishes again may deliver twice.
     Unknown(BoxError),
 }

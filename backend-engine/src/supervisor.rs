@@ -91,7 +91,7 @@ pub(crate) async fn supervise<D: Driver>(
         };
         core.lose();
         outage.goes_on(&core, &*cause(why));
-        // Aborted at once, it would call refused what it has handed over, and what may arrive.
+        // Aborted at once, it would leave unconfirmed what it knows: what was taken, and what never left.
         if timeout(GRACE, &mut writer).await.is_err() {
             writer.abort();
         }

@@ -169,8 +169,8 @@ clauses! {
     /// Operations never hang.
     H6 "operations never hang",
         "During an outage operations fail quickly with `Error::Unavailable`, or succeed; they \
-         never hang, and never queue without bound. What was `Unavailable` was not sent, and will \
-         not be; where nobody knows, as of a publish that the outage meets half way, the error is \
+         never hang, and never queue without bound. A publish that was `Unavailable` reached nobody, \
+         and will not; where nobody knows, as of one that the outage meets half way, the error is \
          `Unconfirmed` or `Timeout`.";
     /// Recovery keeps the books.
     H7 "recovery keeps the books",

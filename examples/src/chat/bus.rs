@@ -16,8 +16,8 @@ use backend_redis::RedisBackend;
 use chat_service::Instance;
 
 /// What `--backend` takes.
-pub(crate) const TAKEN: &str = "memory:, nats://HOST:PORT or tls://HOST:PORT (NATS), redis://HOST:PORT or rediss://HOST:PORT \
-     (Redis; valkey:// and valkeys:// are the same)";
+pub(crate) const TAKEN: &str = "memory:, nats://HOST:PORT or tls://HOST:PORT (NATS), \
+     redis://HOST:PORT or rediss://HOST:PORT (Redis; valkey:// and valkeys:// are the same)";
 
 /// The URL of a bus as somebody typed it. There may be a password in it: `Debug` shows none of it,
 /// and [`place`](Self::place) what can be shown.

@@ -45,8 +45,8 @@ pub(crate) struct Options {
 
     /// What carries messages from instance to instance: memory: within this process, or an engine
     /// that other processes use as well, as nats:// or tls:// (NATS), redis:// or rediss:// (Redis), or
-    /// valkey:// or valkeys:// (Valkey). Several servers with commas between them. A password is safer in the environment, where no
-    /// list of processes shows it
+    /// valkey:// or valkeys:// (Valkey). Several servers with commas between them. A password is safer
+    /// in the environment, where no list of processes shows it
     #[arg(
         long,
         value_name = "URL",
