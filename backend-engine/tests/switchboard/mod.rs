@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backend_core::BoxError;
+use backend_engine::wire;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -113,7 +114,7 @@ impl Switchboard {
         self.lock().cut.remove(&caller);
     }
 
-    /// The next messages get lost.
+    /// The next messages get lost. Not tallies, which come when it is their time.
     pub(crate) fn lose(&self, messages: usize) {
         self.lock().lose = messages;
     }
@@ -154,7 +155,8 @@ impl Line {
         self.takes(name)?;
         let mut state = self.switchboard.lock();
         self.plugged(&mut state)?;
-        if state.lose > 0 {
+        let is_tally = || wire::decode(data.clone()).is_ok_and(|frame| frame.is_tally);
+        if state.lose > 0 && !is_tally() {
             state.lose -= 1;
             return Ok(());
         }
