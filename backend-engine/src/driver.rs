@@ -184,8 +184,8 @@ pub enum Handover {
     /// this error is [retryable](Error::is_retryable), else [`Error::Backend`].
     Refused(Error),
     /// It may have been sent all the same, and this is why nobody knows: the connection was lost before
-    /// the answer, for example. It keeps its numbers; if it has not arrived it is told as missing, as it is. Its
-    /// publishers get [`Error::Unconfirmed`], for who publishes again may deliver twice.
+    /// the answer, for example. It keeps its numbers; if it has not arrived it is told as missing, as it
+    /// is. Its publishers get [`Error::Unconfirmed`], for who publishes again may deliver twice.
     Unknown(BoxError),
 }
 

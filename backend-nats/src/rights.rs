@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_withdrawn_right_take_late_denials() {
+    fn a_withdrawn_right_has_late_denials() {
         let rights = Rights::default();
         {
             let orders = rights.ask(Right::Publish, "chat.orders");

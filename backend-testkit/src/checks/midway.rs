@@ -15,6 +15,7 @@ use tokio::sync::{Barrier, Semaphore};
 use crate::bench::Bench;
 use crate::check::check;
 use crate::failure::{Explain, Failure, Verified};
+use crate::instance::Instance;
 use crate::poll::{Flag, poll_once};
 use crate::{Check, Clause, show};
 
@@ -262,44 +263,68 @@ async fn a_publish_during_a_subscribe_arrives(bench: Bench) -> Verified {
     Ok(())
 }
 
-async fn what_was_ok_during_a_close_arrives(bench: Bench) -> Verified {
+/// What became of the publishes that met a close.
+#[derive(Default)]
+struct Met {
+    accepted: BTreeSet<String>,
+    /// They were `Closed`.
+    refused: BTreeSet<String>,
+}
+
+/// Closes A while some tasks publish `count` envelopes through it, at a moment that the round says.
+async fn close_amid(bench: &Bench, a: &Instance, count: usize, round: usize) -> Verified<Met> {
     /// Tasks that publish.
     const TASKS: usize = 4;
-    // Nobody reads meanwhile: there has to be room for all.
     let tasks = bench.burst(TASKS);
-    let each = bench.burst(32) / tasks;
+    let each = (count / tasks).max(1);
+    let start = Arc::new(Barrier::new(tasks + 1));
+    let mut parts = Vec::new();
+    for number in 0..tasks {
+        let (a, start) = (a.clone(), Arc::clone(&start));
+        parts.push(bench.spawn(async move {
+            let mut met = Met::default();
+            start.wait().await;
+            for count in 0..each {
+                let data = format!("{number} {count}");
+                match a.try_send(MessageEnvelope::new("news", data.clone())).await? {
+                    Ok(()) => drop(met.accepted.insert(data)),
+                    Err(error) if error.is_closed() => {
+                        met.refused.insert(data);
+                        break;
+                    }
+                    Err(error) if error.may_have_taken_effect() => break,
+                    Err(error) => {
+                        let expected =
+                            "publish during a close: Ok, Closed, or Unconfirmed or Timeout";
+                        return Err(Failure::new(expected, format!("the error {error:?}")));
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+            Ok(met)
+        }));
+    }
+    start.wait().await;
+    // It comes at one moment after the other of what they do.
+    for _ in 0..round % 25 {
+        tokio::task::yield_now().await;
+    }
+    a.close().await?;
+    let mut all = Met::default();
+    for part in parts {
+        let Met { accepted, refused } = part.done().await?;
+        all.accepted.extend(accepted);
+        all.refused.extend(refused);
+    }
+    Ok(all)
+}
+
+async fn what_was_ok_during_a_close_arrives(bench: Bench) -> Verified {
     for round in bench.rounds(200) {
         let [a, b] = bench.cluster().await?;
         let mut reader = b.subscribe("news").await?;
-        let start = Arc::new(Barrier::new(tasks + 1));
-        let mut parts = Vec::new();
-        for number in 0..tasks {
-            let (a, start) = (a.clone(), Arc::clone(&start));
-            parts.push(bench.spawn(async move {
-                let mut due = Vec::new();
-                start.wait().await;
-                for count in 0..each {
-                    let data = format!("{number} {count}");
-                    match a.try_send(MessageEnvelope::new("news", data.clone())).await? {
-                        Ok(()) => due.push(data),
-                        Err(error) if error.is_closed() || error.may_have_taken_effect() => break,
-                        Err(error) => return Err(during_a_close(&error)),
-                    }
-                    tokio::task::yield_now().await;
-                }
-                Ok(due)
-            }));
-        }
-        start.wait().await;
-        // It comes at one moment after the other of what they do.
-        for _ in 0..round % 25 {
-            tokio::task::yield_now().await;
-        }
-        a.close().await?;
-        let mut due = BTreeSet::new();
-        for part in parts {
-            due.extend(part.done().await?);
-        }
+        // Nobody reads meanwhile: there has to be room for all.
+        let mut due = close_amid(&bench, &a, bench.burst(32), round).await?.accepted;
         while let Some(first) = due.first() {
             let wanted = format!("{} and {} others", show::quoted(first), due.len() - 1);
             let envelope =
@@ -311,43 +336,12 @@ async fn what_was_ok_during_a_close_arrives(bench: Bench) -> Verified {
 }
 
 async fn what_a_close_refused_reached_nobody(bench: Bench) -> Verified {
-    /// Tasks that publish.
-    const TASKS: usize = 4;
-    // Nobody reads meanwhile: there has to be room for all, and for the last.
-    let tasks = bench.burst(TASKS);
-    let each = (bench.burst(32) / tasks).saturating_sub(1).max(1);
     for round in bench.rounds(50) {
         let [a, b, c] = bench.cluster().await?;
         let mut reader = b.subscribe("news").await?;
-        let start = Arc::new(Barrier::new(tasks + 1));
-        let mut parts = Vec::new();
-        for number in 0..tasks {
-            let (a, start) = (a.clone(), Arc::clone(&start));
-            parts.push(bench.spawn(async move {
-                start.wait().await;
-                for count in 0..each {
-                    let data = format!("{number} {count}");
-                    match a.try_send(MessageEnvelope::new("news", data.clone())).await? {
-                        Ok(()) => {}
-                        Err(error) if error.is_closed() => return Ok(Some(data)),
-                        Err(error) if error.may_have_taken_effect() => break,
-                        Err(error) => return Err(during_a_close(&error)),
-                    }
-                    tokio::task::yield_now().await;
-                }
-                Ok(None)
-            }));
-        }
-        start.wait().await;
-        // It comes at one moment after the other of what they do.
-        for _ in 0..round % 25 {
-            tokio::task::yield_now().await;
-        }
-        a.close().await?;
-        let mut refused = BTreeSet::new();
-        for part in parts {
-            refused.extend(part.done().await?);
-        }
+        // Nobody reads meanwhile: there has to be room for all, and for the last.
+        let count = bench.burst(32).saturating_sub(1);
+        let refused = close_amid(&bench, &a, count, round).await?.refused;
         c.publish("news", "after").await?;
         let wanted = format!("{}, and nothing that was Closed", show::quoted("after"));
         loop {
@@ -361,9 +355,4 @@ async fn what_a_close_refused_reached_nobody(bench: Bench) -> Verified {
         }
     }
     Ok(())
-}
-
-fn during_a_close(error: &Error) -> Failure {
-    let expected = "publish during a close: Ok, Closed, or Unconfirmed or Timeout";
-    Failure::new(expected, format!("the error {error:?}"))
 }
