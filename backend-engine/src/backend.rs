@@ -137,6 +137,7 @@ impl<D: Driver> Backend for EngineBackend<D> {
         let result = match self.core.offer(envelope) {
             Offered::Done(result) => result,
             // In a box of its own: the future of the short way is to be small.
+            Offered::Alone(alone) => Box::pin(self.within(alone.handed_over(&self.core))).await,
             Offered::Waits(waits) => Box::pin(self.wait(waits)).await,
         };
         if result.is_ok() {

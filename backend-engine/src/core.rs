@@ -114,7 +114,7 @@ impl<L: Link> Core<L> {
             return Offered::Done(Err(self.outage()));
         };
         match self.check_size(&envelope, live.link.max_message()) {
-            Ok(()) => live.outbox.offer(self, &*live.link, &envelope),
+            Ok(()) => live.outbox.offer(self, &live.link, &envelope),
             Err(error) => Offered::Done(Err(error)),
         }
     }

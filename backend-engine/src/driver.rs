@@ -116,6 +116,9 @@ pub trait Link: Send + Sync + 'static {
     /// A message may have the frames of several envelopes of its topic; it was sent as a whole, or was
     /// not.
     ///
+    /// Where the engine answers, a message on its own is handed over by its publisher: this is polled in
+    /// the publisher's task, then, and goes on in one of the instance's when the publisher stops waiting.
+    ///
     /// Where the engine answers, write all of them, and then await all the answers: one after the other,
     /// each would wait for the network.
     ///
@@ -190,6 +193,11 @@ pub enum Handover {
 }
 
 impl Handover {
+    /// Of what the link says nothing, nobody knows.
+    pub(crate) fn untold() -> Self {
+        Self::Unknown("the adapter does not say what became of it".into())
+    }
+
     /// What a publisher is told of it; several may be, of one message.
     pub(crate) fn result(&self) -> Result<()> {
         match self {

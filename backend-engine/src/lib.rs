@@ -50,9 +50,9 @@
 //!
 //! # The way of one envelope
 //!
-//! Out: `backend.rs` (`publish`) → `core.rs` (is there a connection?) → `outbox.rs` and
-//! `short_way.rs` (the two ways out), `press.rs` (a number, and a frame), `bundle.rs` (a message) → the
-//! adapter's [`Link`]. With [`name`], [`Sequencer`] and [`wire`].
+//! Out: `backend.rs` (`publish`) → `core.rs` (is there a connection?) → `outbox.rs`, with
+//! `short_way.rs` and `alone.rs` (the ways out), `press.rs` (a number, and a frame), `bundle.rs` (a
+//! message) → the adapter's [`Link`]. With [`name`], [`Sequencer`] and [`wire`].
 //!
 //! In: the adapter → `inbox.rs` → `receive.rs` (an own echo? an envelope of this topic? the next one?)
 //! → the fan-out of `backend-fanout`, where the users subscribe. With [`wire`], `topics.rs` and
@@ -73,6 +73,7 @@
 //! one, and the [`server`](Link::server) that it is or was connected to. None of them holds data, nor a
 //! password.
 
+mod alone;
 mod backend;
 mod bundle;
 mod core;

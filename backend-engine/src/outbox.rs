@@ -1,27 +1,29 @@
 //! What is on its way out on one connection.
 //!
-//! There are two ways, and one task at the end of both, which hands messages to the link. The short
-//! one, where the engine answers nothing anyway: the publisher puts the frame into a message that waits
-//! for the task, and is done. The long one, for engines that answer, or where there is no room: a
-//! queue of envelopes, whose publishers wait. While anything is on the long way nothing takes the short
-//! one, so what one task publishes stays in order, also if it stopped waiting for the one before.
+//! There are two ways, and one task at the end of both, the writer, which hands messages to the link.
+//! The short one, where the engine answers nothing anyway: the publisher puts the frame into a message
+//! that waits for the writer, and is done. The long one, for engines that answer, or where there is no
+//! room: a queue of envelopes, whose publishers wait. While anything is on the long way nothing takes the
+//! short one, so what one task publishes stays in order, also if it stopped waiting for the one before.
 //!
-//! The task takes all that is there, each time; so what comes while it is at work, or before it has its
-//! turn, leaves [together](crate::bundle). A publish on its own does not wait for that turn: if the link
-//! is idle, the publisher hands the message over itself.
+//! The writer takes all that is there, each time; so what comes while it is at work, or before it has its
+//! turn, leaves [together](crate::bundle). A publish on its own does not wait for that turn: its publisher
+//! hands the message over itself, where the engine does not answer if the link is idle, and where it does
+//! if the message is [alone](crate::alone).
 //!
-//! It is a task that waits for the engine, and never a publisher for all others: a `publish` that is
-//! begun and then not polled for a while, as in a `select!`, would hold up everybody behind it.
+//! What others wait for is driven by the writer, and never by a publisher: a `publish` that is begun and
+//! then not polled for a while, as in a `select!`, would hold up everybody behind it.
 //!
 //! Tallies of what was published go the long way, with each ping.
 //!
 //! Invariants
-//! 1. `waiting` is how much is on the long way. It rises with the [press](crate::press) locked, so
-//!    whoever finds 0 there is alone for as long as it is.
+//! 1. `waiting` is how much is on the long way, or alone. It rises with the [press](crate::press) locked,
+//!    so whoever finds 0 there is alone for as long as it is.
 //! 2. A number is taken in the order in which its frame leaves: under the same lock it is put behind
 //!    all that is on the short way, and the task empties that before it numbers what is in the queue.
 //! 3. A publisher hands over itself only when nothing is on either way, and the writer has nothing in
-//!    its hands, all of which it knows under the locks.
+//!    its hands, all of which it knows under the locks. The writer ends what is alone before it hands over
+//!    anything else, so the link has one call at a time.
 //! 4. Once closed, and with the writer gone, nothing is handed over any more.
 
 use std::mem;
@@ -35,6 +37,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::Stamp;
+use crate::alone::{Alone, ByItself};
 use crate::bundle::{Bundle, Bundler};
 use crate::core::Core;
 use crate::driver::{Handover, Link};
@@ -54,6 +57,7 @@ pub(crate) struct Outbox {
     queue: mpsc::Sender<Pending>,
     waiting: Arc<AtomicUsize>,
     short: Arc<ShortWay>,
+    alone: Arc<Alone>,
     closed: Arc<AtomicBool>,
     close: CancellationToken,
     /// Cancelled when the writer has gone.
@@ -66,6 +70,7 @@ pub(crate) struct Writer<L> {
     link: Arc<L>,
     queue: mpsc::Receiver<Pending>,
     short: Arc<ShortWay>,
+    alone: Arc<Alone>,
     /// For what comes the long way.
     bundler: Bundler,
     close: CancellationToken,
@@ -76,6 +81,8 @@ pub(crate) struct Writer<L> {
 pub(crate) enum Offered {
     /// On its way, or refused.
     Done(Result<()>),
+    /// Nothing else is on its way.
+    Alone(ByItself),
     /// It takes the long way.
     Waits(Waits),
 }
@@ -103,7 +110,7 @@ enum What {
 }
 
 /// A publisher whose frame is in a message that has been handed over.
-struct Waiting {
+pub(crate) struct Waiting {
     name: EngineName,
     stamp: Stamp,
     on_its_way: OnItsWay,
@@ -126,24 +133,26 @@ impl Outbox {
         let (close, written) = (CancellationToken::new(), CancellationToken::new());
         let format = core.options.format;
         let short = Arc::new(ShortWay::new(format));
+        let alone = Arc::new(Alone::default());
         let writer = Writer {
             core,
             link,
             queue: receiver,
             short: Arc::clone(&short),
+            alone: Arc::clone(&alone),
             bundler: Bundler::new(format),
             close: close.clone(),
             _written: written.clone().drop_guard(),
         };
         let (waiting, closed) = (Arc::default(), Arc::default());
-        (Self { queue: sender, waiting, short, closed, close, written }, writer)
+        (Self { queue: sender, waiting, short, alone, closed, close, written }, writer)
     }
 
-    /// Sends an envelope the short way, if it can. `link` is the one that this was made with.
+    /// Sends an envelope the short way, or alone, if it can. `link` is the one that this was made with.
     pub(crate) fn offer<L: Link>(
         &self,
         core: &Core<L>,
-        link: &L,
+        link: &Arc<L>,
         envelope: &MessageEnvelope,
     ) -> Offered {
         let mut press = core.press();
@@ -151,11 +160,14 @@ impl Outbox {
             return Offered::Done(Err(core.outage()));
         }
         // Acquire: pairs with the release in `OnItsWay`.
-        if L::IS_UNANSWERED
-            && self.waiting.load(Ordering::Acquire) == 0
-            && let Some(result) = self.short.send(&mut press, core, link, envelope)
-        {
-            return Offered::Done(result);
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            if !L::IS_UNANSWERED {
+                let begun = self.begin_alone(&mut press, core, link, envelope);
+                return begun.map_or_else(|error| Offered::Done(Err(error)), Offered::Alone);
+            }
+            if let Some(result) = self.short.send(&mut press, core, &**link, envelope) {
+                return Offered::Done(result);
+            }
         }
         Offered::Waits(self.make_wait(&press, What::Envelope(envelope.clone())))
     }
@@ -195,11 +207,30 @@ impl Outbox {
         self.written.cancelled().await;
     }
 
-    fn make_wait(&self, _press: &Press, what: What) -> Waits {
+    fn begin_alone<L: Link>(
+        &self,
+        press: &mut Press,
+        core: &Core<L>,
+        link: &Arc<L>,
+        envelope: &MessageEnvelope,
+    ) -> Result<ByItself> {
+        let name = press.name(core, envelope.topic());
+        let mut bundler = Bundler::new(core.options.format);
+        let stamp = press.print(&name, envelope, link.max_message(), &mut bundler)?;
+        let message = bundler.take().pop().expect("a frame is in it").outgoing;
+        let on_its_way = self.set_out(press);
+        let waiting = |answer| Waiting { name, stamp, on_its_way, answer };
+        Ok(self.alone.begin(link, message, waiting))
+    }
+
+    fn make_wait(&self, press: &Press, what: What) -> Waits {
+        Waits { what, on_its_way: self.set_out(press), queue: self.queue.clone() }
+    }
+
+    fn set_out(&self, _press: &Press) -> OnItsWay {
         // Relaxed: it rises under the lock.
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let on_its_way = OnItsWay(Arc::clone(&self.waiting));
-        Waits { what, on_its_way, queue: self.queue.clone() }
+        OnItsWay(Arc::clone(&self.waiting))
     }
 
     fn is_closed(&self, _press: &Press) -> bool {
@@ -248,13 +279,18 @@ impl<L: Link> Writer<L> {
                     }
                 }
                 () = self.short.some() => self.write(&mut batch).await,
+                () = self.alone.left() => self.write(&mut batch).await,
                 () = self.close.cancelled(), if !self.queue.is_closed() => self.queue.close(),
             }
         }
     }
 
-    /// Hands over what has come the short way, and behind it this from the long one.
+    /// Hands over what was alone, what has come the short way, and behind it this from the long one.
     async fn write(&mut self, batch: &mut Vec<Pending>) {
+        if let Some(begun) = self.alone.carry_off() {
+            let (waiting, handover) = begun.handed_over().await;
+            answer(waiting.settle(&self.core, &handover), handover.result());
+        }
         let mut waiting = Vec::with_capacity(batch.len());
         let (mut tallies, mut marks) = (Vec::new(), Vec::new());
         // Data may belong to somebody who does anything when they are dropped: not under the lock.
@@ -307,17 +343,12 @@ impl<L: Link> Writer<L> {
         let messages = bundles.into_iter().map(|bundle| bundle.outgoing).collect();
         let mut handovers = self.link.publish(messages).await;
         self.short.taken();
-        // Of what the link says nothing, nobody knows.
-        let untold = || Handover::Unknown("the adapter does not say what became of it".into());
-        handovers.resize_with(frames.len(), untold);
+        handovers.resize_with(frames.len(), Handover::untold);
         let answered = handovers.split_off(unanswered);
         // The last one first: a number that was the last can be used again.
         for (frames, handover) in frames[unanswered..].iter().zip(answered).rev() {
             for one in waiting.drain(waiting.len().saturating_sub(*frames)..).rev() {
-                let Waiting { name, stamp, on_its_way, answer: publisher } = one;
-                self.core.press().settle(&name, &stamp, &handover);
-                drop(on_its_way);
-                answer(publisher, handover.result());
+                answer(one.settle(&self.core, &handover), handover.result());
             }
         }
         let mut untaken = frames
@@ -333,6 +364,27 @@ impl<L: Link> Writer<L> {
     }
 }
 
+impl<L> Drop for Writer<L> {
+    fn drop(&mut self) {
+        // Its publisher is told, as those are whose frames the writer had in its hands.
+        drop(self.alone.carry_off());
+    }
+}
+
+impl Waiting {
+    /// Enters what became of its number. Gives the publisher, who is to be told.
+    pub(crate) fn settle<L>(
+        self,
+        core: &Core<L>,
+        handover: &Handover,
+    ) -> oneshot::Sender<Result<()>> {
+        let Self { name, stamp, on_its_way, answer } = self;
+        core.press().settle(&name, &stamp, handover);
+        drop(on_its_way);
+        answer
+    }
+}
+
 /// Tells one that waits. Who has gone does not want to know.
 fn answer(waiting: oneshot::Sender<Result<()>>, result: Result<()>) {
     unharmed(|| drop(waiting.send(result)));
@@ -340,7 +392,7 @@ fn answer(waiting: oneshot::Sender<Result<()>>, result: Result<()>) {
 
 /// Lets something of a publisher's run, such as a waker: if it panics, others are not to miss what
 /// this task does for them.
-fn unharmed(theirs: impl FnOnce()) {
+pub(crate) fn unharmed(theirs: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(theirs)) {
         // What a panic carries may panic when it is dropped.
         mem::forget(panic);

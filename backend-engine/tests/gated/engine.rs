@@ -19,9 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// More than any test asks for.
 const OPEN: usize = 1_000_000;
 
-/// All connections, in the order in which they were made.
+/// All connections, in the order in which they were made. Whether it answers a publish makes two kinds.
 #[derive(Clone, Default)]
-pub(crate) struct Engine(Arc<Mutex<Vec<Arc<Connection>>>>);
+pub(crate) struct Engine<const IS_UNANSWERED: bool = true>(Arc<Mutex<Vec<Arc<Connection>>>>);
+
+/// One that answers.
+pub(crate) type Answering = Engine<false>;
 
 /// What the test sees of a connection, and can do to it.
 pub(crate) struct Connection {
@@ -52,9 +55,9 @@ pub(crate) struct Gate {
     arrived: watch::Sender<usize>,
 }
 
-pub(crate) struct GatedLink(Arc<Connection>);
+pub(crate) struct GatedLink<const IS_UNANSWERED: bool>(Arc<Connection>);
 
-impl Engine {
+impl<const IS_UNANSWERED: bool> Engine<IS_UNANSWERED> {
     pub(crate) fn connection(&self, number: usize) -> Arc<Connection> {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner)[number])
     }
@@ -127,10 +130,10 @@ impl Gate {
 }
 
 #[async_trait]
-impl Driver for Engine {
-    type Link = GatedLink;
+impl<const IS_UNANSWERED: bool> Driver for Engine<IS_UNANSWERED> {
+    type Link = GatedLink<IS_UNANSWERED>;
 
-    async fn connect(&self, inbox: Inbox) -> Result<GatedLink, BoxError> {
+    async fn connect(&self, inbox: Inbox) -> Result<Self::Link, BoxError> {
         let connection = Arc::new(Connection {
             inbox,
             subscribe: Gate::new(),
@@ -154,7 +157,7 @@ impl Driver for Engine {
 
 /// It answers also after it was given up: a connection may be slow, and not dead.
 #[async_trait]
-impl Link for GatedLink {
+impl<const IS_UNANSWERED: bool> Link for GatedLink<IS_UNANSWERED> {
     fn max_message(&self) -> Option<usize> {
         None
     }
@@ -187,7 +190,7 @@ impl Link for GatedLink {
         handovers
     }
 
-    const IS_UNANSWERED: bool = true;
+    const IS_UNANSWERED: bool = IS_UNANSWERED;
 
     fn is_granted(&self, name: &EngineName) -> bool {
         let granted = self.0.granted.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,263 @@
+//! What a publisher hands over by itself, where the engine answers.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope, Result};
+use backend_engine::{EngineBackend, Options};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, poll};
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::engine::{Answering, Connection};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Opens a gate for all that a test sends.
+const ALL: usize = 1_000;
+
+struct Test {
+    instance: Arc<EngineBackend<Answering>>,
+    connection: Arc<Connection>,
+}
+
+impl Test {
+    /// The next ping comes in an hour. Nothing is answered before the test says so.
+    async fn begin() -> Self {
+        let (engine, mut options) = (Answering::default(), Options::default());
+        options.ping_interval = Duration::from_secs(3_600);
+        options.backoff = (Duration::from_millis(1), Duration::from_millis(5));
+        let instance = EngineBackend::connect(engine.clone(), options).await.expect("it connects");
+        let connection = engine.connection(0);
+        // One that shows that it works, and the first one that looks after it.
+        connection.ping.have_arrived(2).await;
+        connection.publish.shut();
+        Self { instance: Arc::new(instance), connection }
+    }
+
+    fn publish(&self, data: &str) -> BoxFuture<'_, Result<()>> {
+        self.instance.publish(MessageEnvelope::new("orders", data.to_owned()))
+    }
+
+    /// Publishes, and is not polled again.
+    async fn begun(&self, data: &str) -> BoxFuture<'_, Result<()>> {
+        let mut publish = self.publish(data);
+        assert!(poll!(&mut publish).is_pending(), "it is not answered yet");
+        publish
+    }
+
+    fn answer_all(&self) {
+        self.connection.publish.let_through(ALL);
+    }
+
+    /// The numbers and data of all that was handed over, once nothing is on its way.
+    async fn published(&self) -> Vec<(u64, String)> {
+        timeout(PATIENCE, self.connection.inbox.published()).await.expect("it is handed over");
+        let frames = self.connection.published().into_iter().flatten();
+        let data = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
+        frames.map(|one| (one.stamp.unwrap().sequence, data(one.envelope.data()))).collect()
+    }
+}
+
+fn numbered(data: &[&str]) -> Vec<(u64, String)> {
+    (1..).zip(data.iter().map(|&data| data.to_owned())).collect()
+}
+
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.expect("it ends")
+}
+
+#[tokio::test]
+async fn who_is_alone_waits_for_no_task() {
+    let test = Test::begin().await;
+    let publish = test.begun("first").await;
+    // On this thread no task has had a turn.
+    assert_eq!(test.connection.publish.arrived(), 1);
+    test.answer_all();
+    in_time(publish).await.unwrap();
+    test.publish("second").now_or_never().expect("it is answered at once").unwrap();
+    assert_eq!(test.published().await, numbered(&["first", "second"]));
+}
+
+#[tokio::test]
+async fn who_is_not_polled_holds_up_nobody() {
+    let test = Test::begin().await;
+    let first = test.begun("first").await;
+    let second = test.begun("second").await;
+    test.answer_all();
+    in_time(second).await.unwrap();
+    in_time(test.publish("third")).await.unwrap();
+    assert_eq!(test.published().await, numbered(&["first", "second", "third"]));
+    in_time(first).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_was_overtaken_is_answered_all_the_same() {
+    let test = Test::begin().await;
+    let (first, second) = (test.begun("first").await, test.begun("second").await);
+    let answer = async {
+        tokio::task::yield_now().await;
+        test.answer_all();
+    };
+    let (first, second, ()) = in_time(async { tokio::join!(first, second, answer) }).await;
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+}
+
+#[tokio::test]
+async fn who_goes_half_way_has_published() {
+    let test = Test::begin().await;
+    drop(test.begun("first").await);
+    test.answer_all();
+    // Without anything that comes behind it.
+    let is_handed_over = async {
+        while test.connection.published().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(is_handed_over).await;
+    in_time(test.publish("second")).await.unwrap();
+    assert_eq!(test.published().await, numbered(&["first", "second"]));
+}
+
+#[tokio::test]
+async fn what_is_refused_leaves_no_gap() {
+    let test = Test::begin().await;
+    test.connection.refuses.store(true, Relaxed);
+    let refused = test.begun("refused").await;
+    test.answer_all();
+    let refused = in_time(refused).await;
+    assert!(matches!(refused, Err(Error::Backend(_))), "{refused:?}");
+
+    // Also where its publisher has gone.
+    test.connection.publish.shut();
+    drop(test.begun("refused, too").await);
+    test.answer_all();
+    assert!(test.published().await.is_empty());
+    test.connection.refuses.store(false, Relaxed);
+    in_time(test.publish("taken")).await.unwrap();
+    assert_eq!(test.published().await, numbered(&["taken"]));
+}
+
+#[tokio::test]
+async fn what_a_lost_connection_does_not_answer_is_unconfirmed() {
+    let test = Test::begin().await;
+    let publish = test.begun("first").await;
+    test.connection.lose();
+    let result = in_time(publish).await;
+    assert!(matches!(result, Err(Error::Unconfirmed(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn who_is_not_polled_holds_no_lost_connection() {
+    let test = Test::begin().await;
+    let publish = test.begun("first").await;
+    test.connection.lose();
+    // The engine's, and this one.
+    let is_free = async {
+        while Arc::strong_count(&test.connection) > 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    in_time(is_free).await;
+    let result = in_time(publish).await;
+    assert!(matches!(result, Err(Error::Unconfirmed(_))), "{result:?}");
+}
+
+#[test]
+fn who_outlives_the_runtime_of_the_instance_is_told() {
+    let (its, own) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let test = its.block_on(Test::begin());
+    let publish = own.block_on(test.begun("first"));
+    its.shutdown_background();
+    let result = own.block_on(in_time(publish));
+    assert!(matches!(result, Err(Error::Unconfirmed(_))), "{result:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_are_alone_in_turn_are_told_of_their_own() {
+    let test = Arc::new(Test::begin().await);
+    test.connection.publish.let_through(1_000_000);
+    let mut publishers = JoinSet::new();
+    for publisher in 0..4 {
+        let test = Arc::clone(&test);
+        publishers.spawn(async move {
+            for number in 0..5_000 {
+                let result = test.publish(&format!("{publisher} {number}")).await;
+                assert!(result.is_ok(), "{result:?}");
+            }
+        });
+    }
+    in_time(publishers.join_all()).await;
+    let published = test.published().await;
+    assert_eq!(published.len(), 20_000);
+    let numbers: Vec<_> = published.iter().map(|(number, _)| *number).collect();
+    assert!(numbers.is_sorted() && numbers.last() == Some(&20_000), "{numbers:?}");
+}
+
+#[tokio::test]
+async fn an_adapter_that_panics_has_lost_its_connection() {
+    let test = Test::begin().await;
+    let again = Arc::new(Notify::new());
+    let notify = Arc::clone(&again);
+    test.instance.on_reconnect(Box::new(move || notify.notify_one()));
+    test.connection.panics.store(true, Relaxed);
+    test.answer_all();
+    let result = in_time(test.publish("first")).await;
+    assert!(matches!(result, Err(Error::Unconfirmed(_))), "{result:?}");
+    in_time(again.notified()).await;
+    in_time(test.publish("second")).await.expect("it goes on");
+}
+
+#[tokio::test]
+async fn an_adapter_that_says_nothing_leaves_it_unconfirmed() {
+    let test = Test::begin().await;
+    test.connection.forgets.store(true, Relaxed);
+    test.answer_all();
+    let result = in_time(test.publish("first")).await;
+    assert!(matches!(result, Err(Error::Unconfirmed(_))), "{result:?}");
+}
+
+/// A publisher's waker that publishes, and then panics.
+struct PublishesAndPanics(Weak<EngineBackend<Answering>>);
+
+impl Wake for PublishesAndPanics {
+    fn wake(self: Arc<Self>) {
+        let instance = self.0.upgrade().expect("the test holds it");
+        let _ = instance.publish(MessageEnvelope::new("orders", "woken")).now_or_never();
+        panic!("the publisher's own panic");
+    }
+}
+
+#[tokio::test]
+async fn a_waker_harms_nobody_who_answers() {
+    let test = Test::begin().await;
+    let mut first = test.publish("first");
+    let waker = Waker::from(Arc::new(PublishesAndPanics(Arc::downgrade(&test.instance))));
+    assert!(first.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+    // Here the engine's client wakes it.
+    test.answer_all();
+    in_time(test.publish("third")).await.unwrap();
+    in_time(first).await.unwrap();
+    let published = test.published().await;
+    assert!(published.starts_with(&numbered(&["first", "woken", "third"])), "{published:?}");
+}
+
+#[tokio::test]
+async fn closing_waits_for_the_answer() {
+    let test = Test::begin().await;
+    let (mut publish, mut closing) = (test.begun("first").await, test.instance.close());
+    assert!(poll!(&mut closing).is_pending());
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(poll!(&mut publish).is_pending() && poll!(&mut closing).is_pending());
+    test.answer_all();
+    in_time(closing).await.unwrap();
+    in_time(publish).await.unwrap();
+    assert_eq!(test.connection.published().len(), 1);
+}
