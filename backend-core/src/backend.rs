@@ -109,8 +109,11 @@ pub trait Backend: Send + Sync {
     /// again, or drop the last handle.
     ///
     /// # Errors
-    /// An engine's error on the way out, as [`Error::Backend`](crate::Error::Backend). The
-    /// instance is closed all the same.
+    /// Whatever it is, the instance is closed. Who closes first is told, and only once.
+    ///
+    /// * [`Error::Unconfirmed`](crate::Error::Unconfirmed) where what was published last, and was `Ok`,
+    ///   may be lost, and nobody will be told who misses it.
+    /// * [`Error::Backend`](crate::Error::Backend): an engine's error on the way out.
     async fn close(&self) -> Result<()>;
 
     /// This backend as one that knows its health, if it does.

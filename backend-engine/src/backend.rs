@@ -159,7 +159,7 @@ impl<D: Driver> Backend for EngineBackend<D> {
         self.core.end();
         self.tasks.close();
         self.tasks.wait().await;
-        Ok(())
+        self.core.take_leave()
     }
 
     fn as_health_aware(&self) -> Option<&dyn HealthAwareBackend> {

@@ -1,7 +1,8 @@
 //! What the handle of an instance, its supervisor and its connection share.
 
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backend_core::{Error, MessageEnvelope, Result};
 use backend_fanout::{Bus, Endpoint, Health};
@@ -53,6 +54,8 @@ pub(crate) struct Core<L> {
     pub(crate) live: watch::Sender<Option<Live<L>>>,
     pub(crate) stop: CancellationToken,
     pub(crate) counters: Counters,
+    /// What there is to say of the end, for whoever closes first.
+    farewell: Mutex<Result<()>>,
 }
 
 impl<L: Link> Core<L> {
@@ -75,6 +78,7 @@ impl<L: Link> Core<L> {
             live: watch::Sender::new(None),
             stop: CancellationToken::new(),
             counters: Counters::of(origin),
+            farewell: Mutex::new(Ok(())),
             options,
         }
     }
@@ -146,6 +150,28 @@ impl<L: Link> Core<L> {
         self.users.suspend();
         self.topics.interrupt();
         self.health.set(false);
+    }
+
+    /// The end of the last connection, and whether all that was handed over has gone through it. If not,
+    /// no tally tells others how much they miss.
+    pub(crate) fn leave(&self, all_sent: Result<()>) {
+        let unsettled = self.press().unsettled();
+        if let (Err(why), true, 1..) = (all_sent, L::IS_UNANSWERED, unsettled) {
+            tracing::warn!(instance = %self.origin, envelopes = unsettled, %why, "closed, and what was published last may be lost");
+            let cause = format!(
+                "what was published last, {unsettled} envelopes at most, may be lost: {why}"
+            );
+            *self.farewell() = Err(Error::unconfirmed(cause));
+        }
+    }
+
+    /// What is to be said of the end, once.
+    pub(crate) fn take_leave(&self) -> Result<()> {
+        mem::replace(&mut *self.farewell(), Ok(()))
+    }
+
+    fn farewell(&self) -> MutexGuard<'_, Result<()>> {
+        self.farewell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends everything for the user; the supervisor ends by itself.

@@ -173,7 +173,11 @@ pub trait Link: Send + Sync + 'static {
     /// engine does not answer publishes: one that is closed while something arrives may throw away
     /// what it has sent. What an answer comes back for has arrived: a [`ping`](Self::ping), say. The
     /// caller waits for an operation's time at most.
-    async fn close(&self);
+    ///
+    /// # Errors
+    /// Something that was handed over may not have arrived. Where the engine does not answer publishes,
+    /// whoever closes the instance is told so, if it has published anything since the last ping.
+    async fn close(&self) -> Result<()>;
 }
 
 /// What became of a message that was handed over.

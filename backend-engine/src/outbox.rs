@@ -172,17 +172,20 @@ impl Outbox {
         Offered::Waits(self.make_wait(&press, What::Envelope(envelope.clone())))
     }
 
-    /// Sends a tally for each topic that wants one. `None`: the connection was lost.
-    pub(crate) async fn tally<L>(&self, core: &Core<L>) -> Option<()> {
-        let tallies = {
+    /// Sends a tally for each topic that wants one, behind all that was taken before. Gives how many
+    /// envelopes that are; `None`: the connection was lost.
+    pub(crate) async fn tally<L>(&self, core: &Core<L>) -> Option<u64> {
+        let (tallies, taken) = {
             let press = core.press();
+            let taken = press.taken();
             // Those that are told may be on the long way still.
             if !press.has_tallies() {
-                return Some(());
+                return Some(taken);
             }
-            self.make_wait(&press, What::Tallies)
+            (self.make_wait(&press, What::Tallies), taken)
         };
-        tallies.handed_over().await?.ok()
+        tallies.handed_over().await?.ok()?;
+        Some(taken)
     }
 
     /// Returns when whatever was published before this call has been handed over, or never will be.
@@ -330,7 +333,9 @@ impl<L: Link> Writer<L> {
         if !tallies.is_empty() {
             // Now that it is known of each number whether it counts.
             let messages = self.core.press().print_tallies();
-            self.link.publish(messages).await;
+            if !messages.is_empty() {
+                self.link.publish(messages).await;
+            }
         }
         for (_on_its_way, asked) in tallies.into_iter().chain(marks) {
             answer(asked, Ok(()));

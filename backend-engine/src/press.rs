@@ -37,6 +37,10 @@ pub(crate) struct Press {
     untold: Vec<String>,
     /// Topics whose tally is on its way: nobody knows yet whether it arrives.
     told: Vec<String>,
+    /// How many envelopes were taken, by the engine or its client.
+    taken: u64,
+    /// How many of them have reached the engine, or their receivers know what has not.
+    settled: u64,
 }
 
 struct Named {
@@ -52,6 +56,8 @@ impl Press {
             names: Recent::new(NAMES),
             untold: Vec::new(),
             told: Vec::new(),
+            taken: 0,
+            settled: 0,
         })
     }
 
@@ -91,14 +97,31 @@ impl Press {
     /// What has become of a number. What may have been sent all the same keeps its: used twice, the
     /// second would be taken for a duplicate.
     pub(crate) fn settle(&mut self, name: &EngineName, stamp: &Stamp, handover: &Handover) {
-        if let Handover::Refused(_) = handover {
-            self.sequencer.give_back(name, stamp);
+        match handover {
+            Handover::Taken => self.is_taken(),
+            Handover::Refused(_) => self.sequencer.give_back(name, stamp),
+            Handover::Unknown(_) => {}
         }
     }
 
-    /// Whether there are topics that want a tally, or have one on its way.
+    /// Whether there is something that others are to be told, or are being told.
     pub(crate) fn has_tallies(&self) -> bool {
-        !self.untold.is_empty() || !self.told.is_empty()
+        !self.untold.is_empty() || !self.told.is_empty() || self.unsettled() > 0
+    }
+
+    /// A publisher is told that its envelope is on its way.
+    pub(crate) fn is_taken(&mut self) {
+        self.taken += 1;
+    }
+
+    /// How many envelopes were taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// How many of them may have been lost on their way, and nobody was told.
+    pub(crate) fn unsettled(&self) -> u64 {
+        self.taken - self.settled
     }
 
     /// The tallies of all topics that want one.
@@ -118,9 +141,10 @@ impl Press {
         messages
     }
 
-    /// The engine has got the tallies that were on their way.
-    pub(crate) fn tallies_arrived(&mut self) {
+    /// The engine has got the tallies that were on their way, behind so many envelopes.
+    pub(crate) fn tallies_arrived(&mut self, taken: u64) {
         self.told = Vec::new();
+        self.settled = taken;
     }
 
     /// The connection is lost, and perhaps with it the tallies that were on their way.

@@ -68,6 +68,7 @@ impl ShortWay {
             }
             self.some.notify_one();
         }
+        press.is_taken();
         Some(Ok(()))
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::{BoxError, Error};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::core::{Core, Live};
@@ -77,18 +77,24 @@ pub(crate) async fn supervise<D: Driver>(
             }
         };
         let carried = core.stop.run_until_cancelled(carried).await;
-        outbox.close(&core);
         let Some(Err(why)) = carried else {
-            // Closed. What was acknowledged is sent first (D1).
-            let written = timeout(core.options.operation_timeout, &mut writer).await;
-            let _ = timeout(core.options.operation_timeout, link.close()).await;
+            // Closed. What was acknowledged is sent first (D1), and behind it the tallies, where there is
+            // room for them: later nobody tells who misses some of it.
+            let patience = core.options.operation_timeout;
+            let _ = outbox.tally(&core).now_or_never();
+            outbox.close(&core);
+            let written = timeout(patience, &mut writer).await;
+            let closed =
+                timeout(patience, link.close()).await.unwrap_or(Err(Error::Timeout(patience)));
             if written.is_err() {
                 // It holds the connection.
                 writer.abort();
                 let _ = writer.await;
             }
+            core.leave(written.map_err(|_| Error::Timeout(patience)).and(closed));
             break;
         };
+        outbox.close(&core);
         core.lose();
         outage.goes_on(&core, &*cause(why));
         // Aborted at once, it would leave unconfirmed what it knows: what was taken, and what never left.
@@ -97,7 +103,10 @@ pub(crate) async fn supervise<D: Driver>(
         }
         drop(link);
         let next = core.stop.run_until_cancelled(reconnect(&driver, &core, &mut outage)).await;
-        let Some(next) = next else { break };
+        let Some(next) = next else {
+            core.leave(Err(Error::unavailable("there is no connection")));
+            break;
+        };
         connected = next;
     }
 }
@@ -216,10 +225,13 @@ async fn outlive_pings<L: Link>(core: &Core<L>, link: &L, outbox: &Outbox) -> Bo
         interval.tick().await;
         // What waits to be written goes before them, and may take longer than a ping: then they
         // follow, and the next ping that is behind them tells that they have arrived.
-        let tallied = timeout(AHEAD, outbox.tally(core)).await.is_ok();
+        let tallied = timeout(AHEAD, outbox.tally(core)).await;
         match timeout(patience, link.ping()).await {
-            Ok(Ok(())) if tallied => core.press().tallies_arrived(),
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => {
+                if let Ok(Some(taken)) = tallied {
+                    core.press().tallies_arrived(taken);
+                }
+            }
             Ok(Err(error)) => return error.into(),
             Err(_) => return format!("no answer to a ping within {patience:?}").into(),
         }

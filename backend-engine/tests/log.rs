@@ -91,8 +91,8 @@ impl Link for NamedLink {
         self.0.lost().await
     }
 
-    async fn close(&self) {
-        self.0.close().await;
+    async fn close(&self) -> Result<()> {
+        self.0.close().await
     }
 }
 

@@ -475,10 +475,10 @@ impl Link for NatsLink {
         self.events.lost().await
     }
 
-    async fn close(&self) {
+    async fn close(&self) -> Result<()> {
         let _ = self.send(&self.subjects.hello, self.peers.bye().encode()).await;
         // When a mark is back, the server has all that was sent before it. A flush would leave it to
         // the sockets, and one that is closed while something arrives throws away what it has sent.
-        let _ = self.round_trip().await;
+        self.round_trip().await
     }
 }

@@ -231,9 +231,10 @@ impl Link for RedisLink {
         "the server has closed the connection".into()
     }
 
-    async fn close(&self) {
+    async fn close(&self) -> Result<()> {
         // Every publish has been answered.
         self.task.abort();
         self.lost.cancelled().await;
+        Ok(())
     }
 }

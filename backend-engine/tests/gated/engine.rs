@@ -215,5 +215,8 @@ impl<const IS_UNANSWERED: bool> Link for GatedLink<IS_UNANSWERED> {
         "the test has lost it".into()
     }
 
-    async fn close(&self) {}
+    async fn close(&self) -> Result<()> {
+        let is_lost = self.0.lost.is_cancelled();
+        if is_lost { Err(Error::unavailable("the test has lost it")) } else { Ok(()) }
+    }
 }

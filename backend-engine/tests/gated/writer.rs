@@ -193,7 +193,71 @@ async fn closing_ends_what_hangs() {
     connection.publish.shut();
     instance.publish(MessageEnvelope::new("orders", "data")).await.unwrap();
     connection.publish.have_arrived(1).await;
-    timeout(PATIENCE, instance.close()).await.expect("it ends").unwrap();
+    let closed = timeout(PATIENCE, instance.close()).await.expect("it ends");
+    assert!(matches!(closed, Err(Error::Unconfirmed(_))), "{closed:?}");
     // The engine's, and this one.
     assert_eq!(Arc::strong_count(&connection), 2, "something holds the connection still");
+}
+
+#[tokio::test]
+async fn closing_tells_of_what_may_be_lost_and_once() {
+    for is_lost in [false, true] {
+        let engine = Engine::default();
+        let mut options = options();
+        // It is in the outage still when it is closed.
+        options.backoff = (PATIENCE, PATIENCE);
+        let instance = connect(&engine, options).await;
+        let connection = engine.connection(0);
+        connection.grant("tavern.orders");
+        for data in ["1", "2", "3"] {
+            instance.publish(MessageEnvelope::new("orders", data)).await.unwrap();
+        }
+        timeout(PATIENCE, connection.inbox.published()).await.expect("it is handed over");
+        if is_lost {
+            connection.lose();
+            while instance.is_healthy() {
+                tokio::task::yield_now().await;
+            }
+        }
+        let closed = timeout(PATIENCE, instance.close()).await.expect("it ends");
+        let told = closed.as_ref().is_err_and(|error| error.to_string().contains("3 envelopes"));
+        assert_eq!(told, is_lost, "{closed:?}");
+        instance.close().await.expect("it is closed");
+    }
+}
+
+#[tokio::test]
+async fn closing_tells_others_how_much_was_published() {
+    let engine = Engine::default();
+    let instance = connect(&engine, options()).await;
+    let connection = engine.connection(0);
+    for (topic, data) in [("orders", "1"), ("orders", "2"), ("prices", "3")] {
+        instance.publish(MessageEnvelope::new(topic, data)).await.unwrap();
+    }
+    timeout(PATIENCE, instance.close()).await.expect("it ends").unwrap();
+    let frames = connection.published().into_iter().flatten();
+    let mut tallies: Vec<_> = frames
+        .skip(3)
+        .map(|one| (one.is_tally, one.envelope.topic().to_owned(), one.stamp.unwrap().sequence))
+        .collect();
+    tallies.sort();
+    assert_eq!(tallies, [(true, "orders".to_owned(), 2), (true, "prices".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn closing_tells_nothing_of_what_a_ping_has_followed() {
+    let engine = Engine::default();
+    let mut options = options();
+    options.ping_interval = Duration::from_millis(1);
+    options.backoff = (PATIENCE, PATIENCE);
+    let instance = connect(&engine, options).await;
+    let connection = engine.connection(0);
+    instance.publish(MessageEnvelope::new("orders", "data")).await.unwrap();
+    // The first of them may have begun before.
+    connection.ping.have_arrived(connection.ping.arrived() + 3).await;
+    connection.lose();
+    while instance.is_healthy() {
+        tokio::task::yield_now().await;
+    }
+    timeout(PATIENCE, instance.close()).await.expect("it ends").expect("nothing is lost");
 }

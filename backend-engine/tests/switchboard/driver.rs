@@ -96,5 +96,7 @@ impl Link for SwitchboardLink {
         "the switchboard has hung up".into()
     }
 
-    async fn close(&self) {}
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
 }

@@ -23,6 +23,7 @@ engine_harness::tests![
     a_server_that_refuses_connections_is_tried_again,
     nothing_stays_behind_of_an_instance_that_ends_in_an_outage,
     nothing_stays_behind_of_an_instance_that_ends_in_silence,
+    who_closes_over_a_broken_connection_is_told,
     any_duration_will_do,
 ];
 
@@ -274,6 +275,39 @@ async fn nothing_stays_behind_of_an_instance_that_ends_in_silence() -> Result {
             Ok(ask(nats.monitor, "/connz").await?["num_connections"] == 0)
         })
         .await?;
+    }
+    Ok(())
+}
+
+/// What was `Ok` may be in the client's queue still, or in a socket, when the connection breaks.
+async fn who_closes_over_a_broken_connection_is_told() -> Result {
+    let nats = Nats::start().await?;
+    let wire = Proxy::to(nats.server.address).await?;
+    let there = quick(nats.url()).connect().await?;
+    let mut orders = there.subscribe("orders").await?;
+    for breaks in [Wire::Whole, Wire::Silent, Wire::Cut] {
+        let here = quick(through(&wire))
+            // No ping settles it.
+            .ping_interval(Duration::from_secs(600))
+            .operation_timeout(Duration::from_millis(500))
+            .connect()
+            .await?;
+        // The first one to a topic waits for the server.
+        here.publish(MessageEnvelope::new("orders", "first")).await?;
+        expect(&mut orders, "first").await?;
+        wire.set(breaks).await;
+        let is_taken = here.publish(MessageEnvelope::new("orders", "last")).await.is_ok();
+        let closed = timeout(PATIENCE, here.close()).await?;
+        if breaks == Wire::Whole {
+            assert!(is_taken);
+            closed?;
+            expect(&mut orders, "last").await?;
+        } else {
+            let told = closed.unwrap_err();
+            assert!(matches!(told, Error::Unconfirmed(_)), "{told:?}");
+        }
+        here.close().await?;
+        wire.set(Wire::Whole).await;
     }
     Ok(())
 }
