@@ -12,6 +12,7 @@ use std::time::Duration;
 use backend_redis::{Builder, RedisBackend};
 use engine_harness::wait::PATIENCE;
 use engine_harness::{Error, Result, Server};
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -58,7 +59,11 @@ impl Redis {
 
 pub async fn client(server: SocketAddr) -> Result<MultiplexedConnection> {
     let client = redis::Client::open(format!("redis://{server}/?protocol=resp3"))?;
-    Ok(client.get_multiplexed_async_connection().await?)
+    // The client's own patience is half a second, and a machine may have much to do.
+    let patient = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    Ok(client.get_multiplexed_async_connection_with_config(&patient).await?)
 }
 
 /// A server that is up says so, or that it wants a password.
