@@ -7,8 +7,19 @@
 //! long as it is alone. The writer carries it off, and drives it to its end, as soon as something comes
 //! behind it, or when its publisher has gone, or when the connection ends. So a publisher that is not
 //! polled holds up nobody, and one that is dropped leaves nothing half-way.
+//!
+//! Lock order: the [press](crate::press), then `last`; and `begun`, then the press. `begun` is not taken
+//! with the press locked.
+//!
+//! Invariants
+//! 1. With `begun` locked, either it is there, or it has been settled, or the writer has it: when the
+//!    writer finds nothing, it may number what comes next.
+//! 2. No code of a publisher's runs with a lock held, neither its waker's nor that of its data.
+//! 3. The writer carries off whatever is begun, or drops it when it ends: the future's waker holds what
+//!    holds the future.
 
 use std::future::poll_fn;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -16,7 +27,6 @@ use std::task::{Context, Poll, Wake, Waker};
 use backend_core::{Error, Result};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, oneshot};
 
 use crate::core::Core;
@@ -31,17 +41,25 @@ pub(crate) struct Alone {
     left: Notify,
 }
 
-/// What a publisher and the writer share. It wakes the publisher, if the publisher drives.
+/// What a publisher and the writer share. It is the publisher's waker, for the link.
 struct Shared {
     /// None: it is over, or the writer has carried it off.
     begun: Mutex<Option<Begun>>,
-    publisher: AtomicWaker,
+    publisher: Mutex<Publisher>,
 }
 
 /// A message that is being handed over, whose publisher waits.
 pub(crate) struct Begun {
     handing_over: BoxFuture<'static, Vec<Handover>>,
     waiting: Waiting,
+}
+
+/// What a publisher does that drives its message.
+enum Publisher {
+    Polls,
+    /// It was woken while it did.
+    IsToPollAgain,
+    Waits(Waker),
 }
 
 /// A publisher that hands over by itself.
@@ -52,15 +70,9 @@ pub(crate) struct ByItself {
     answered: oneshot::Receiver<Result<()>>,
 }
 
-/// In whose hands it ended.
-enum Ended {
-    Publisher(Waiting, Handover),
-    Writer(Result<()>),
-}
-
 impl Alone {
     /// Begins to hand over a message. Called with the [`Press`](crate::press::Press) locked, and nothing
-    /// on its way; the link is asked with neither lock held.
+    /// on its way; the link is not asked yet.
     pub(crate) fn begin<L: Link>(
         self: &Arc<Self>,
         link: &Arc<L>,
@@ -71,8 +83,10 @@ impl Alone {
         let link = Arc::clone(link);
         let handing_over = async move { link.publish(vec![message]).await }.boxed();
         let begun = Begun { handing_over, waiting: waiting(answer) };
-        let shared =
-            Arc::new(Shared { begun: Mutex::new(Some(begun)), publisher: AtomicWaker::new() });
+        let shared = Arc::new(Shared {
+            begun: Mutex::new(Some(begun)),
+            publisher: Mutex::new(Publisher::Polls),
+        });
         *locked(&self.last) = Some(Arc::clone(&shared));
         ByItself { alone: Arc::clone(self), shared, answered }
     }
@@ -98,22 +112,24 @@ impl Begun {
 impl ByItself {
     /// Dropped half-way, all of it is handed over (X2).
     pub(crate) async fn handed_over<L>(mut self, core: &Core<L>) -> Result<()> {
-        match poll_fn(|context| self.poll(context)).await {
-            Ended::Publisher(waiting, handover) => {
-                drop(waiting.settle(core, &handover));
-                handover.result()
-            }
-            Ended::Writer(result) => result,
-        }
+        poll_fn(|context| self.poll(core, context)).await
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+    fn poll<L>(&mut self, core: &Core<L>, context: &mut Context<'_>) -> Poll<Result<()>> {
         if let Poll::Ready(answer) = self.answered.poll_unpin(context) {
             let lost = |_| Err(Error::unconfirmed("the connection to the engine is lost"));
-            return Poll::Ready(Ended::Writer(answer.unwrap_or_else(lost)));
+            return Poll::Ready(answer.unwrap_or_else(lost));
         }
-        // Not under the lock: a waker may do anything when it is cloned or dropped.
-        self.shared.publisher.register(context.waker());
+        drop(self.shared.now(Publisher::Polls));
+        let polled = self.drive(core);
+        if polled.is_pending() {
+            self.shared.wait(context.waker());
+        }
+        polled
+    }
+
+    /// Drives it, if it is not the writer's.
+    fn drive<L>(&mut self, core: &Core<L>) -> Poll<Result<()>> {
         let waker = Waker::from(Arc::clone(&self.shared));
         let mut begun = locked(&self.shared.begun);
         let Some(Begun { handing_over, .. }) = &mut *begun else { return Poll::Pending };
@@ -121,8 +137,12 @@ impl ByItself {
         match catch_unwind(AssertUnwindSafe(poll)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(handovers)) => {
-                let Begun { waiting, .. } = begun.take().expect("it is there");
-                Poll::Ready(Ended::Publisher(waiting, of_one(handovers)))
+                let Begun { waiting, .. } = begun.take().expect("it has just been there");
+                let handover = of_one(handovers);
+                // With the lock held: the writer waits for it before it numbers anything.
+                let _publisher = waiting.settle(core, &handover);
+                drop(begun);
+                Poll::Ready(handover.result())
             }
             // An adapter with a fault has lost its connection: that is for the writer to find out.
             Err(panic) => {
@@ -136,10 +156,30 @@ impl ByItself {
 
 impl Drop for ByItself {
     fn drop(&mut self) {
-        // Here, and not wherever the adapter's client drops its waker.
-        drop(self.shared.publisher.take());
         if locked(&self.shared.begun).is_some() {
             self.alone.left.notify_one();
+        }
+        // Here, and not wherever the link drops its waker.
+        drop(self.shared.now(Publisher::Polls));
+    }
+}
+
+impl Shared {
+    /// What the publisher does now. Gives what it did, to be dropped with no lock held.
+    #[must_use = "a waker is dropped when no lock is held"]
+    fn now(&self, publisher: Publisher) -> Publisher {
+        mem::replace(&mut *locked(&self.publisher), publisher)
+    }
+
+    /// The publisher has polled, and waits.
+    fn wait(&self, waker: &Waker) {
+        let waits = Publisher::Waits(waker.clone());
+        let mut publisher = locked(&self.publisher);
+        let is_woken = matches!(*publisher, Publisher::IsToPollAgain);
+        let _before = mem::replace(&mut *publisher, waits);
+        drop(publisher);
+        if is_woken {
+            waker.wake_by_ref();
         }
     }
 }
@@ -150,14 +190,16 @@ impl Wake for Shared {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // The adapter's client does this, and a publisher's waker that panics is to do it no harm.
-        unharmed(|| self.publisher.wake());
+        if let Publisher::Waits(waker) = self.now(Publisher::IsToPollAgain) {
+            // The link's client does this, and a publisher's waker that panics is to do it no harm.
+            unharmed(|| waker.wake());
+        }
     }
 }
 
 /// What became of the one message.
 fn of_one(handovers: Vec<Handover>) -> Handover {
-    handovers.into_iter().next().unwrap_or_else(Handover::untold)
+    handovers.into_iter().next().unwrap_or_else(Handover::left_out)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -127,7 +127,7 @@ impl Bundler {
 }
 
 /// How long a frame is in binary; in JSON, about.
-fn length(envelope: &MessageEnvelope) -> usize {
+pub(crate) fn length(envelope: &MessageEnvelope) -> usize {
     wire::overhead(Format::Binary, envelope).unwrap_or(0) + envelope.data().len()
 }
 

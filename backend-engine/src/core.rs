@@ -155,7 +155,12 @@ impl<L: Link> Core<L> {
     /// The end of the last connection, and whether all that was handed over has gone through it. If not,
     /// no tally tells others how much they miss.
     pub(crate) fn leave(&self, all_sent: Result<()>) {
-        let unsettled = self.press().unsettled();
+        let (unsettled, lost) = {
+            let press = self.press();
+            (press.unsettled(), press.lost())
+        };
+        let refused = || Err(Error::unavailable("the engine's client has not taken it"));
+        let all_sent = if lost == 0 { all_sent } else { all_sent.and_then(|()| refused()) };
         if let (Err(why), true, 1..) = (all_sent, L::IS_UNANSWERED, unsettled) {
             tracing::warn!(instance = %self.origin, envelopes = unsettled, %why, "closed, and what was published last may be lost");
             let cause = format!(

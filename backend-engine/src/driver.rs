@@ -116,11 +116,10 @@ pub trait Link: Send + Sync + 'static {
     /// A message may have the frames of several envelopes of its topic; it was sent as a whole, or was
     /// not.
     ///
-    /// Where the engine answers, a message on its own is handed over by its publisher: this is polled in
-    /// the publisher's task, then, and goes on in one of the instance's when the publisher stops waiting.
-    ///
     /// Where the engine answers, write all of them, and then await all the answers: one after the other,
-    /// each would wait for the network.
+    /// each would wait for the network. A message on its own is handed over by its publisher there: this
+    /// begins in the publisher's task, and may go on in one of the instance's. So what it holds while it
+    /// waits is to belong to no runtime, as timers and sockets do, but to the client's task.
     ///
     /// When the connection is lost, do not wait for answers that will not come. The caller lets this say
     /// what it knows for a tenth of a second after [`lost`](Self::lost) has returned, and drops it then.
@@ -198,7 +197,7 @@ pub enum Handover {
 
 impl Handover {
     /// Of what the link says nothing, nobody knows.
-    pub(crate) fn untold() -> Self {
+    pub(crate) fn left_out() -> Self {
         Self::Unknown("the adapter does not say what became of it".into())
     }
 

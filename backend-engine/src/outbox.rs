@@ -1,49 +1,53 @@
 //! What is on its way out on one connection.
 //!
-//! There are two ways, and one task at the end of both, the writer, which hands messages to the link.
-//! The short one, where the engine answers nothing anyway: the publisher puts the frame into a message
-//! that waits for the writer, and is done. The long one, for engines that answer, or where there is no
-//! room: a queue of envelopes, whose publishers wait. While anything is on the long way nothing takes the
-//! short one, so what one task publishes stays in order, also if it stopped waiting for the one before.
+//! A task, the writer, hands messages to the link. Two ways lead to it. The [short](crate::short_way) one,
+//! where the engine answers nothing anyway: the publisher puts the frame into a message that waits for the
+//! writer, and is done. The long one, for engines that answer, or where there is no room: a queue of
+//! envelopes, whose publishers wait. While anything is on the long way nothing takes the short one, so
+//! what one task publishes stays in order, also if it stopped waiting for the one before.
 //!
 //! The writer takes all that is there, each time; so what comes while it is at work, or before it has its
 //! turn, leaves [together](crate::bundle). A publish on its own does not wait for that turn: its publisher
-//! hands the message over itself, where the engine does not answer if the link is idle, and where it does
-//! if the message is [alone](crate::alone).
+//! hands the message over by itself, where the engine does not answer if the link is idle, and where it
+//! does if nothing else is on its way (see [`alone`](crate::alone)).
 //!
 //! What others wait for is driven by the writer, and never by a publisher: a `publish` that is begun and
 //! then not polled for a while, as in a `select!`, would hold up everybody behind it.
 //!
-//! Tallies of what was published go the long way, with each ping.
+//! Tallies of what was published go the long way, with each ping, and when the instance is closed.
 //!
 //! Invariants
 //! 1. `waiting` is how much is on the long way, or alone. It rises with the [press](crate::press) locked,
-//!    so whoever finds 0 there is alone for as long as it is.
+//!    so whoever finds 0 there is alone as long as it holds that lock.
 //! 2. A number is taken in the order in which its frame leaves: under the same lock it is put behind
 //!    all that is on the short way, and the task empties that before it numbers what is in the queue.
 //! 3. A publisher hands over itself only when nothing is on either way, and the writer has nothing in
 //!    its hands, all of which it knows under the locks. The writer ends what is alone before it hands over
 //!    anything else, so the link has one call at a time.
-//! 4. Once closed, and with the writer gone, nothing is handed over any more.
+//! 4. Once closed, nothing sets out any more; and it is closed when the writer goes, however that comes.
 
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{iter, mem};
 
 use backend_core::{Error, MessageEnvelope, Result};
+use bytes::BytesMut;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::Stamp;
 use crate::alone::{Alone, ByItself};
-use crate::bundle::{Bundle, Bundler};
+use crate::bundle::{self, Bundle, Bundler};
 use crate::core::Core;
-use crate::driver::{Handover, Link};
+use crate::driver::{Handover, Link, Outgoing};
 use crate::name::EngineName;
 use crate::press::Press;
 use crate::short_way::ShortWay;
+use crate::wire;
 
 /// Envelopes that wait on the long way. With more, publishers wait, as long as an operation may take.
 const QUEUE: usize = 1024;
@@ -73,6 +77,7 @@ pub(crate) struct Writer<L> {
     alone: Arc<Alone>,
     /// For what comes the long way.
     bundler: Bundler,
+    closed: Arc<AtomicBool>,
     close: CancellationToken,
     _written: DropGuard,
 }
@@ -92,6 +97,8 @@ pub(crate) struct Waits {
     what: What,
     on_its_way: OnItsWay,
     queue: mpsc::Sender<Pending>,
+    /// The writer has gone.
+    written: CancellationToken,
 }
 
 /// What is on the long way, and who waits for its end.
@@ -134,6 +141,7 @@ impl Outbox {
         let format = core.options.format;
         let short = Arc::new(ShortWay::new(format));
         let alone = Arc::new(Alone::default());
+        let (waiting, closed) = (Arc::default(), Arc::<AtomicBool>::default());
         let writer = Writer {
             core,
             link,
@@ -141,10 +149,10 @@ impl Outbox {
             short: Arc::clone(&short),
             alone: Arc::clone(&alone),
             bundler: Bundler::new(format),
+            closed: Arc::clone(&closed),
             close: close.clone(),
             _written: written.clone().drop_guard(),
         };
-        let (waiting, closed) = (Arc::default(), Arc::default());
         (Self { queue: sender, waiting, short, alone, closed, close, written }, writer)
     }
 
@@ -188,6 +196,12 @@ impl Outbox {
         Some(taken)
     }
 
+    /// A tally for the last time, if there is room for it; what is on its way now is in it.
+    pub(crate) fn tally_once_more<L>(&self, core: &Core<L>) {
+        let tallies = self.make_wait(&core.press(), What::Tallies);
+        let _ = tallies.handed_over().now_or_never();
+    }
+
     /// Returns when whatever was published before this call has been handed over, or never will be.
     pub(crate) fn published<L>(&self, core: &Core<L>) -> BoxFuture<'static, ()> {
         let press = core.press();
@@ -218,16 +232,19 @@ impl Outbox {
         envelope: &MessageEnvelope,
     ) -> Result<ByItself> {
         let name = press.name(core, envelope.topic());
-        let mut bundler = Bundler::new(core.options.format);
-        let stamp = press.print(&name, envelope, link.max_message(), &mut bundler)?;
-        let message = bundler.take().pop().expect("a frame is in it").outgoing;
+        let mut frame = BytesMut::with_capacity(bundle::length(envelope));
+        let format = core.options.format;
+        let (stamp, ()) =
+            press.print(&name, |stamp| wire::encode(format, stamp, envelope, &mut frame))?;
+        let message = Outgoing { name: name.clone(), message: frame.freeze() };
         let on_its_way = self.set_out(press);
         let waiting = |answer| Waiting { name, stamp, on_its_way, answer };
         Ok(self.alone.begin(link, message, waiting))
     }
 
     fn make_wait(&self, press: &Press, what: What) -> Waits {
-        Waits { what, on_its_way: self.set_out(press), queue: self.queue.clone() }
+        let (queue, written) = (self.queue.clone(), self.written.clone());
+        Waits { what, on_its_way: self.set_out(press), queue, written }
     }
 
     fn set_out(&self, _press: &Press) -> OnItsWay {
@@ -257,14 +274,24 @@ impl Waits {
     ///
     /// Dropped while there is no room, nothing was handed over; later, all of it was (X2).
     pub(crate) async fn handed_over(self) -> Option<Result<()>> {
-        let Self { what, on_its_way, queue } = self;
-        let (answer, answered) = oneshot::channel();
+        let Self { what, on_its_way, queue, written } = self;
+        let (answer, mut answered) = oneshot::channel();
         queue.send(Pending { what, on_its_way, answer }).await.ok()?;
-        Some(
-            answered.await.unwrap_or_else(|_| {
-                Err(Error::unconfirmed("the connection to the engine is lost"))
-            }),
-        )
+        let result = if queue.is_closed() {
+            tokio::select! {
+                biased;
+                result = &mut answered => result.ok(),
+                () = written.cancelled() => match answered.try_recv() {
+                    // The writer had emptied the queue before that: there it stays.
+                    Err(TryRecvError::Empty) => return None,
+                    result => result.ok(),
+                },
+            }
+        } else {
+            answered.await.ok()
+        };
+        let lost = || Err(Error::unconfirmed("the connection to the engine is lost"));
+        Some(result.unwrap_or_else(lost))
     }
 }
 
@@ -275,15 +302,20 @@ impl<L: Link> Writer<L> {
         loop {
             tokio::select! {
                 biased;
-                count = self.queue.recv_many(&mut batch, BATCH) => {
-                    self.write(&mut batch).await;
-                    if count == 0 {
-                        return;
-                    }
-                }
+                _ = self.queue.recv_many(&mut batch, BATCH) => self.write(&mut batch).await,
                 () = self.short.some() => self.write(&mut batch).await,
                 () = self.alone.left() => self.write(&mut batch).await,
-                () = self.close.cancelled(), if !self.queue.is_closed() => self.queue.close(),
+                () = self.close.cancelled() => break,
+            }
+        }
+        // Not until it is empty for good: somebody who is not polled may have a place in it.
+        self.queue.close();
+        loop {
+            batch.extend(iter::from_fn(|| self.queue.try_recv().ok()).take(BATCH));
+            let is_last = batch.len() < BATCH;
+            self.write(&mut batch).await;
+            if is_last {
+                return;
             }
         }
     }
@@ -310,8 +342,12 @@ impl<L: Link> Writer<L> {
                 match what {
                     What::Envelope(envelope) => {
                         let name = press.name(&self.core, envelope.topic());
-                        match press.print(&name, &envelope, most, &mut self.bundler) {
-                            Ok(stamp) => waiting.push(Waiting { name, stamp, on_its_way, answer }),
+                        let bundler = &mut self.bundler;
+                        let push = |stamp: &Stamp| bundler.push(&name, stamp, &envelope, most);
+                        match press.print(&name, push) {
+                            Ok((stamp, ())) => {
+                                waiting.push(Waiting { name, stamp, on_its_way, answer })
+                            }
                             Err(error) => unprinted.push((answer, error)),
                         }
                         envelopes.push(envelope);
@@ -332,14 +368,33 @@ impl<L: Link> Writer<L> {
         }
         if !tallies.is_empty() {
             // Now that it is known of each number whether it counts.
-            let messages = self.core.press().print_tallies();
-            if !messages.is_empty() {
-                self.link.publish(messages).await;
+            let told = self.tell().await;
+            for (_on_its_way, asked) in tallies {
+                let untaken = || Err(Error::unavailable("the engine does not take a tally"));
+                answer(asked, if told { Ok(()) } else { untaken() });
             }
         }
-        for (_on_its_way, asked) in tallies.into_iter().chain(marks) {
+        for (_on_its_way, asked) in marks {
             answer(asked, Ok(()));
         }
+    }
+
+    /// Hands over the tallies. Says whether all of them were taken; otherwise they are still to be told.
+    async fn tell(&self) -> bool {
+        let messages = self.core.press().print_tallies();
+        if messages.is_empty() {
+            return true;
+        }
+        let count = messages.len();
+        let handovers = self.link.publish(messages).await;
+        let taken = handovers.iter().filter(|one| matches!(one, Handover::Taken)).count();
+        let mut press = self.core.press();
+        if taken == count {
+            press.tallies_taken()
+        } else {
+            press.tallies_lost()
+        }
+        taken == count
     }
 
     /// The first ones are `unanswered`: their publishers have gone.
@@ -348,7 +403,7 @@ impl<L: Link> Writer<L> {
         let messages = bundles.into_iter().map(|bundle| bundle.outgoing).collect();
         let mut handovers = self.link.publish(messages).await;
         self.short.taken();
-        handovers.resize_with(frames.len(), Handover::untold);
+        handovers.resize_with(frames.len(), Handover::left_out);
         let answered = handovers.split_off(unanswered);
         // The last one first: a number that was the last can be used again.
         for (frames, handover) in frames[unanswered..].iter().zip(answered).rev() {
@@ -363,6 +418,7 @@ impl<L: Link> Writer<L> {
         if let Some((first, error)) = untaken.next() {
             let envelopes = first + untaken.map(|(frames, _)| frames).sum::<usize>();
             let instance = self.core.origin;
+            self.core.press().count_lost(envelopes as u64);
             // They keep their numbers: whoever listens is told that they are missing.
             tracing::warn!(%instance, envelopes, %error, "what was published is lost");
         }
@@ -371,6 +427,11 @@ impl<L: Link> Writer<L> {
 
 impl<L> Drop for Writer<L> {
     fn drop(&mut self) {
+        {
+            // Nobody is to begin anything alone that nobody would carry off.
+            let _press = self.core.press();
+            self.closed.store(true, Ordering::Relaxed);
+        }
         // Its publisher is told, as those are whose frames the writer had in its hands.
         drop(self.alone.carry_off());
     }

@@ -10,10 +10,9 @@
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use backend_core::{MessageEnvelope, Result};
+use backend_core::Result;
 use bytes::BytesMut;
 
-use crate::bundle::Bundler;
 use crate::core::Core;
 use crate::driver::{Handover, Outgoing};
 use crate::name::{EngineName, LONGEST};
@@ -39,8 +38,10 @@ pub(crate) struct Press {
     told: Vec<String>,
     /// How many envelopes were taken, by the engine or its client.
     taken: u64,
-    /// How many of them have reached the engine, or their receivers know what has not.
+    /// How many of them have reached the engine, or their receivers are told what has not.
     settled: u64,
+    /// How many of those that are not settled were not handed over after all.
+    lost: u64,
 }
 
 struct Named {
@@ -58,6 +59,7 @@ impl Press {
             told: Vec::new(),
             taken: 0,
             settled: 0,
+            lost: 0,
         })
     }
 
@@ -76,29 +78,25 @@ impl Press {
         named.name.clone()
     }
 
-    /// Takes a number, and puts the frame into a message, where the engine takes `most` bytes.
-    pub(crate) fn print(
+    /// Takes a number for what is printed.
+    pub(crate) fn print<T>(
         &mut self,
         name: &EngineName,
-        envelope: &MessageEnvelope,
-        most: Option<usize>,
-        into: &mut Bundler,
-    ) -> Result<Stamp> {
+        print: impl FnOnce(&Stamp) -> Result<T>,
+    ) -> Result<(Stamp, T)> {
         let stamp = self.sequencer.take(name);
-        match into.push(name, &stamp, envelope, most) {
-            Ok(()) => Ok(stamp),
-            Err(error) => {
-                self.sequencer.give_back(name, &stamp);
-                Err(error)
-            }
+        let printed = print(&stamp);
+        if printed.is_err() {
+            self.sequencer.give_back(name, &stamp);
         }
+        Ok((stamp, printed?))
     }
 
     /// What has become of a number. What may have been sent all the same keeps its: used twice, the
     /// second would be taken for a duplicate.
     pub(crate) fn settle(&mut self, name: &EngineName, stamp: &Stamp, handover: &Handover) {
         match handover {
-            Handover::Taken => self.is_taken(),
+            Handover::Taken => self.count_taken(),
             Handover::Refused(_) => self.sequencer.give_back(name, stamp),
             Handover::Unknown(_) => {}
         }
@@ -110,8 +108,13 @@ impl Press {
     }
 
     /// A publisher is told that its envelope is on its way.
-    pub(crate) fn is_taken(&mut self) {
+    pub(crate) fn count_taken(&mut self) {
         self.taken += 1;
+    }
+
+    /// So many that were taken are lost; they keep their numbers.
+    pub(crate) fn count_lost(&mut self, envelopes: u64) {
+        self.lost += envelopes;
     }
 
     /// How many envelopes were taken.
@@ -119,9 +122,14 @@ impl Press {
         self.taken
     }
 
-    /// How many of them may have been lost on their way, and nobody was told.
+    /// How many of them may be lost, and nobody is told.
     pub(crate) fn unsettled(&self) -> u64 {
         self.taken - self.settled
+    }
+
+    /// How many of them are lost, and nobody is told.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// The tallies of all topics that want one.
@@ -141,10 +149,17 @@ impl Press {
         messages
     }
 
+    /// The link has taken tallies.
+    pub(crate) fn tallies_taken(&mut self) {
+        self.lost = 0;
+    }
+
     /// The engine has got the tallies that were on their way, behind so many envelopes.
     pub(crate) fn tallies_arrived(&mut self, taken: u64) {
         self.told = Vec::new();
         self.settled = taken;
+        // Where there are no tallies, those who miss it find out with what arrives later.
+        self.lost = 0;
     }
 
     /// The connection is lost, and perhaps with it the tallies that were on their way.

@@ -54,8 +54,9 @@ impl ShortWay {
             return None;
         }
         let is_first = bundler.frames() == 0;
-        let stamp = match press.print(&name, envelope, most, bundler) {
-            Ok(stamp) => stamp,
+        let printed = press.print(&name, |stamp| bundler.push(&name, stamp, envelope, most));
+        let stamp = match printed {
+            Ok((stamp, ())) => stamp,
             Err(error) => return Some(Err(error)),
         };
         if is_first {
@@ -68,7 +69,7 @@ impl ShortWay {
             }
             self.some.notify_one();
         }
-        press.is_taken();
+        press.count_taken();
         Some(Ok(()))
     }
 

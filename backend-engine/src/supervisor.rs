@@ -10,11 +10,12 @@
 //! another one until it has one: an instance never gives up by itself (clause H5).
 
 use std::convert::Infallible;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backend_core::{BoxError, Error};
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::core::{Core, Live};
@@ -61,7 +62,8 @@ pub(crate) async fn supervise<D: Driver>(
     first: Connected<D::Link>,
 ) {
     // However this ends, also with its runtime, nobody is to wait for it (C1).
-    let _ended = Ended(Arc::clone(&core));
+    let all_sent = Err(Error::unavailable("its tasks have ended"));
+    let mut ended = Ended { core: Arc::clone(&core), all_sent };
     let mut connected = first;
     let mut outage = Outage::of(driver.client_name());
     loop {
@@ -81,17 +83,21 @@ pub(crate) async fn supervise<D: Driver>(
             // Closed. What was acknowledged is sent first (D1), and behind it the tallies, where there is
             // room for them: later nobody tells who misses some of it.
             let patience = core.options.operation_timeout;
-            let _ = outbox.tally(&core).now_or_never();
+            outbox.tally_once_more(&core);
             outbox.close(&core);
             let written = timeout(patience, &mut writer).await;
             let closed =
                 timeout(patience, link.close()).await.unwrap_or(Err(Error::Timeout(patience)));
-            if written.is_err() {
-                // It holds the connection.
-                writer.abort();
-                let _ = writer.await;
-            }
-            core.leave(written.map_err(|_| Error::Timeout(patience)).and(closed));
+            let written = match written {
+                Ok(ended) => ended.map_err(Error::backend),
+                Err(_) => {
+                    // It holds the connection.
+                    writer.abort();
+                    let _ = writer.await;
+                    Err(Error::Timeout(patience))
+                }
+            };
+            ended.all_sent = written.and(closed);
             break;
         };
         outbox.close(&core);
@@ -104,7 +110,7 @@ pub(crate) async fn supervise<D: Driver>(
         drop(link);
         let next = core.stop.run_until_cancelled(reconnect(&driver, &core, &mut outage)).await;
         let Some(next) = next else {
-            core.leave(Err(Error::unavailable("there is no connection")));
+            ended.all_sent = Err(Error::unavailable("there is no connection"));
             break;
         };
         connected = next;
@@ -122,12 +128,16 @@ fn cause(why: BoxError) -> BoxError {
 }
 
 /// Without its supervisor an instance is closed.
-struct Ended<L: Link>(Arc<Core<L>>);
+struct Ended<L: Link> {
+    core: Arc<Core<L>>,
+    all_sent: Result<(), Error>,
+}
 
 impl<L: Link> Drop for Ended<L> {
     fn drop(&mut self) {
-        self.0.end();
-        self.0.live.send_replace(None);
+        self.core.leave(mem::replace(&mut self.all_sent, Ok(())));
+        self.core.end();
+        self.core.live.send_replace(None);
     }
 }
 

@@ -56,9 +56,10 @@
 //!   them, or its settings changed in their midst, so that it has denied some.
 //! - **Losses** (L2): each envelope is numbered, so what is lost between two instances is told by
 //!   number: as soon as something later arrives, which is at the latest with the publisher's next
-//!   ping, or when it is closed (of up to 1,024 topics that it has just published to). Where a publisher
-//!   cannot say it any more, [`close`](backend_core::Backend::close) is
-//!   [`Error::Unconfirmed`](backend_core::Error::Unconfirmed); one that dies tells nothing. An outage of the instance itself is told by a gap of unknown size; what
+//!   ping, or when it is closed (in binary, and of up to 1,024 topics that it has just published to, of
+//!   up to 200 bytes each). Where a publisher can say nothing of what it published since its last ping,
+//!   [`close`](backend_core::Backend::close) is [`Error::Unconfirmed`](backend_core::Error::Unconfirmed);
+//!   one that dies tells nothing. An outage of the instance itself is told by a gap of unknown size; what
 //!   others lose until they are heard again is not told besides.
 //! - **Outages** (H5, H6): a connection that is lost stays lost, with all that waits in it. The
 //!   instance makes another one, and never gives up. Nothing is queued meanwhile, and nothing stale

@@ -51,9 +51,10 @@
 //!   so that the envelope may have arrived all the same.
 //! - **Losses** (L2): each envelope is numbered, so what another instance's broken connection loses
 //!   is told by number: as soon as something later arrives, which is at the latest with that
-//!   instance's next ping, or when it is closed (of up to 1,024 topics that it has just published to). It
-//!   tells of what was `Unconfirmed`, too, if that has not arrived. One that dies tells nothing. An outage of the instance itself is told by a gap of unknown size; what others lose until
-//!   they are heard again is not told besides.
+//!   instance's next ping, or when it is closed (in binary, and of up to 1,024 topics that it has just
+//!   published to, of up to 200 bytes each). It tells of what was `Unconfirmed`, too, if that has not
+//!   arrived. One that dies tells nothing. An outage of the instance itself is told by a gap of unknown
+//!   size; what others lose until they are heard again is not told besides.
 //! - **Outages** (H5, H6): the instance connects again by itself and never gives up. Nothing is
 //!   queued meanwhile, and nothing stale comes out afterwards.
 //!

@@ -232,7 +232,7 @@ impl Link for RedisLink {
     }
 
     async fn close(&self) -> Result<()> {
-        // Every publish has been answered.
+        // Every publish has been answered, or was given up.
         self.task.abort();
         self.lost.cancelled().await;
         Ok(())

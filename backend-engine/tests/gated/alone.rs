@@ -1,7 +1,9 @@
 //! What a publisher hands over by itself, where the engine answers.
 
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
+use std::mem::{self, ManuallyDrop};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -9,9 +11,8 @@ use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope, Result};
 use backend_engine::{EngineBackend, Options};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, poll};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::engine::{Answering, Connection};
@@ -178,25 +179,31 @@ fn who_outlives_the_runtime_of_the_instance_is_told() {
     assert!(matches!(result, Err(Error::Unconfirmed(_))), "{result:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_who_are_alone_in_turn_are_told_of_their_own() {
-    let test = Arc::new(Test::begin().await);
-    test.connection.publish.let_through(1_000_000);
-    let mut publishers = JoinSet::new();
-    for publisher in 0..4 {
-        let test = Arc::clone(&test);
-        publishers.spawn(async move {
-            for number in 0..5_000 {
-                let result = test.publish(&format!("{publisher} {number}")).await;
-                assert!(result.is_ok(), "{result:?}");
-            }
-        });
-    }
-    in_time(publishers.join_all()).await;
-    let published = test.published().await;
-    assert_eq!(published.len(), 20_000);
-    let numbers: Vec<_> = published.iter().map(|(number, _)| *number).collect();
-    assert!(numbers.is_sorted() && numbers.last() == Some(&20_000), "{numbers:?}");
+/// The writer fails, and somebody publishes before the supervisor has seen it.
+#[tokio::test]
+async fn who_begins_behind_a_writer_that_has_failed_holds_no_connection() {
+    let test = Test::begin().await;
+    test.connection.panics.store(true, Relaxed);
+    test.answer_all();
+    let (instance, connection) = (Arc::clone(&test.instance), Arc::clone(&test.connection));
+    let publisher = async move {
+        let publish =
+            |data: &str| instance.publish(MessageEnvelope::new("orders", data.to_owned()));
+        let failed = publish("first").await;
+        assert!(matches!(failed, Err(Error::Unconfirmed(_))), "{failed:?}");
+        connection.panics.store(false, Relaxed);
+        connection.publish.shut();
+        let _ = publish("second").now_or_never();
+    };
+    // In a task, which is woken before the supervisor.
+    in_time(tokio::spawn(publisher)).await.unwrap();
+    // The engine's, and this one.
+    let is_free = async {
+        while Arc::strong_count(&test.connection) > 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    in_time(is_free).await;
 }
 
 #[tokio::test]
@@ -261,4 +268,65 @@ async fn closing_waits_for_the_answer() {
     in_time(publish).await.unwrap();
     // And its tally.
     assert_eq!(test.connection.published().len(), 2);
+}
+
+/// A waker that waits until somebody else has published.
+struct WaitsForAnother(Weak<EngineBackend<Answering>>, Handle, AtomicBool);
+
+impl Wake for WaitsForAnother {
+    fn wake(self: Arc<Self>) {
+        if self.2.swap(true, Relaxed) {
+            return;
+        }
+        let instance = self.0.upgrade().expect("the test holds it");
+        let (done, is_done) = mpsc::channel();
+        self.1.spawn(async move {
+            done.send(instance.publish(MessageEnvelope::new("orders", "another")).await)
+        });
+        is_done.recv_timeout(PATIENCE).expect("no lock is held").unwrap();
+    }
+}
+
+#[test]
+fn who_polls_is_woken_with_no_lock_held() {
+    let runtime = Runtime::new().unwrap();
+    let test = runtime.block_on(Test::begin());
+    test.connection.wakes.store(true, Relaxed);
+    test.answer_all();
+    let (instance, handle) = (Arc::downgrade(&test.instance), runtime.handle().clone());
+    let waits = Arc::new(WaitsForAnother(instance, handle, AtomicBool::new(false)));
+    let _entered = runtime.enter();
+    let mut publish = test.publish("first");
+    let waker = Waker::from(Arc::clone(&waits));
+    assert!(publish.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+    assert!(waits.2.load(Relaxed), "it is to poll again");
+    runtime.block_on(in_time(publish)).unwrap();
+}
+
+/// A waker that panics when it is dropped.
+struct PanicsWhenDropped;
+
+impl Wake for PanicsWhenDropped {
+    fn wake(self: Arc<Self>) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("the publisher's own panic");
+    }
+}
+
+#[tokio::test]
+async fn who_goes_with_a_panic_has_published() {
+    let test = Test::begin().await;
+    let mut publish = test.publish("first");
+    let waker = ManuallyDrop::new(Waker::from(Arc::new(PanicsWhenDropped)));
+    assert!(publish.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+    // Now the publisher's are the last two.
+    drop(ManuallyDrop::into_inner(waker));
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(publish))).is_err());
+    test.answer_all();
+    assert_eq!(test.published().await, numbered(&["first"]));
 }

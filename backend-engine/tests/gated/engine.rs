@@ -1,8 +1,11 @@
 //! An engine that does what it is asked for when the test lets it, connection by connection.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,6 +47,8 @@ pub(crate) struct Connection {
     pub(crate) forgets: AtomicBool,
     /// Whether it panics when something is published.
     pub(crate) panics: AtomicBool,
+    /// Whether it wakes a publisher first, while that polls.
+    pub(crate) wakes: AtomicBool,
     published: Mutex<Vec<Outgoing>>,
     names: Mutex<BTreeSet<String>>,
     lost: CancellationToken,
@@ -146,6 +151,7 @@ impl<const IS_UNANSWERED: bool> Driver for Engine<IS_UNANSWERED> {
             refuses: AtomicBool::new(false),
             forgets: AtomicBool::new(false),
             panics: AtomicBool::new(false),
+            wakes: AtomicBool::new(false),
             published: Mutex::default(),
             names: Mutex::default(),
             lost: CancellationToken::new(),
@@ -153,6 +159,18 @@ impl<const IS_UNANSWERED: bool> Driver for Engine<IS_UNANSWERED> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&connection));
         Ok(GatedLink(connection))
     }
+}
+
+async fn wake_while_polled() {
+    let mut is_woken = false;
+    poll_fn(|context| {
+        if mem::replace(&mut is_woken, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// It answers also after it was given up: a connection may be slow, and not dead.
@@ -180,6 +198,9 @@ impl<const IS_UNANSWERED: bool> Link for GatedLink<IS_UNANSWERED> {
     }
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Vec<Handover> {
+        if self.0.wakes.load(Ordering::Relaxed) {
+            wake_while_polled().await;
+        }
         self.0.publish.pass().await;
         assert!(!self.0.panics.load(Ordering::Relaxed), "an adapter with a fault");
         let mut handovers: Vec<_> =

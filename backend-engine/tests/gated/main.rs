@@ -3,6 +3,7 @@
 
 mod alone;
 mod engine;
+mod numbers;
 mod outbox;
 mod races;
 mod writer;

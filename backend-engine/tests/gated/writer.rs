@@ -10,7 +10,9 @@ use backend_engine::wire::Format;
 use backend_engine::{EngineBackend, Options};
 use bytes::Bytes;
 use futures_util::{FutureExt, poll};
+use tokio::runtime::Runtime;
 use tokio::sync::Notify;
+use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 
 use crate::engine::Engine;
@@ -224,6 +226,121 @@ async fn closing_tells_of_what_may_be_lost_and_once() {
         assert_eq!(told, is_lost, "{closed:?}");
         instance.close().await.expect("it is closed");
     }
+}
+
+/// An instance that has published three envelopes, none of which has been handed over.
+async fn with_three(engine: &Engine, options: Options) -> EngineBackend<Engine> {
+    let instance = connect(engine, options).await;
+    let connection = engine.connection(0);
+    // One that shows that it works, and the first one that looks after it: with no tally before it.
+    connection.ping.have_arrived(2).await;
+    connection.grant("tavern.orders");
+    connection.publish.shut();
+    for data in ["1", "2", "3"] {
+        instance.publish(MessageEnvelope::new("orders", data)).await.unwrap();
+    }
+    connection.publish.have_arrived(1).await;
+    instance
+}
+
+#[track_caller]
+fn is_told_of_three(closed: backend_core::Result<()>) {
+    let error = closed.unwrap_err();
+    assert!(matches!(error, Error::Unconfirmed(_)), "{error:?}");
+    assert!(error.to_string().contains("3 envelopes"), "{error}");
+}
+
+#[test]
+fn closing_tells_of_what_the_end_of_the_runtime_has_lost() {
+    let (its, own) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let engine = Engine::default();
+    let instance = its.block_on(with_three(&engine, options()));
+    its.shutdown_background();
+    let closed = own.block_on(async { timeout(PATIENCE, instance.close()).await });
+    is_told_of_three(closed.expect("it ends"));
+}
+
+#[tokio::test]
+async fn closing_tells_of_what_an_adapter_that_panics_has_lost() {
+    let engine = Engine::default();
+    let instance = with_three(&engine, options()).await;
+    let connection = engine.connection(0);
+    connection.panics.store(true, Relaxed);
+    let mut closing = instance.close();
+    assert!(poll!(&mut closing).is_pending());
+    // It is the close that meets it, and not an outage.
+    while instance.publish(MessageEnvelope::new("orders", "4")).now_or_never().is_none() {}
+    tokio::task::yield_now().await;
+    connection.publish.let_through(1_000);
+    is_told_of_three(timeout(PATIENCE, closing).await.expect("it ends"));
+}
+
+#[tokio::test]
+async fn closing_tells_of_what_is_refused_if_the_tally_is_too() {
+    for format in [Format::Binary, Format::Json] {
+        let engine = Engine::default();
+        let mut options = options();
+        options.format = format;
+        let instance = with_three(&engine, options).await;
+        let connection = engine.connection(0);
+        connection.refuses.store(true, Relaxed);
+        connection.publish.let_through(1_000);
+        is_told_of_three(timeout(PATIENCE, instance.close()).await.expect("it ends"));
+    }
+}
+
+#[tokio::test]
+async fn a_tally_that_is_refused_is_sent_again() {
+    let engine = Engine::default();
+    let mut options = options();
+    options.ping_interval = Duration::from_millis(1);
+    let instance = with_three(&engine, options).await;
+    let connection = engine.connection(0);
+    connection.refuses.store(true, Relaxed);
+    connection.publish.let_through(1_000);
+    connection.publish.have_arrived(3).await;
+    connection.refuses.store(false, Relaxed);
+    let is_told = async {
+        while connection.published().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, is_told).await.expect("it is told");
+    let told = connection.published().remove(0).remove(0);
+    assert!(told.is_tally);
+    assert_eq!(told.stamp.unwrap().sequence, 3);
+    timeout(PATIENCE, instance.close()).await.expect("it ends").unwrap();
+}
+
+/// More than wait in the queue: they have a place in it, and are not polled.
+#[tokio::test]
+async fn closing_waits_for_nobody_who_is_not_polled() {
+    let engine = Engine::default();
+    let instance = connect(&engine, options()).await;
+    let connection = engine.connection(0);
+    connection.publish.shut();
+    let mut waiting: Vec<_> = (0..1_100)
+        .map(|number| instance.publish(MessageEnvelope::new("news", number.to_string())))
+        .collect();
+    for publish in &mut waiting {
+        assert!(unconstrained(async { poll!(publish) }).await.is_pending());
+    }
+    connection.publish.have_arrived(1).await;
+    let mut closing = instance.close();
+    assert!(poll!(&mut closing).is_pending());
+    connection.publish.let_through(1_000);
+    // Half of the time that an operation may take.
+    let closed = timeout(Options::default().operation_timeout / 2, closing).await;
+    closed.expect("it does not wait").expect("nothing is lost");
+
+    let mut taken = 0;
+    for publish in waiting {
+        let result = timeout(PATIENCE, publish).await.expect("it ends");
+        assert!(matches!(result, Ok(()) | Err(Error::Closed)), "{result:?}");
+        taken += usize::from(result.is_ok());
+    }
+    let frames = connection.published().into_iter().flatten();
+    assert_eq!(frames.filter(|one| !one.is_tally).count(), taken);
 }
 
 #[tokio::test]

@@ -305,6 +305,8 @@ async fn who_closes_over_a_broken_connection_is_told() -> Result {
         } else {
             let told = closed.unwrap_err();
             assert!(matches!(told, Error::Unconfirmed(_)), "{told:?}");
+            let most = format!("{} envelopes", 1 + u8::from(is_taken));
+            assert!(told.to_string().contains(&most), "{told}");
         }
         here.close().await?;
         wire.set(Wire::Whole).await;
