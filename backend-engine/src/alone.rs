@@ -31,7 +31,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::core::Core;
 use crate::driver::{Handover, Link, Outgoing};
-use crate::outbox::{Waiting, unharmed};
+use crate::writer::{Waiting, unharmed};
 
 /// Where the writer finds what is alone on its connection.
 #[derive(Default)]

@@ -51,8 +51,8 @@
 //! # The way of one envelope
 //!
 //! Out: `backend.rs` (`publish`) → `core.rs` (is there a connection?) → `outbox.rs`, with
-//! `short_way.rs` and `alone.rs` (the ways out), `press.rs` (a number, and a frame), `bundle.rs` (a
-//! message) → the adapter's [`Link`]. With [`name`], [`Sequencer`] and [`wire`].
+//! `short_way.rs`, `alone.rs` and `writer.rs` (the ways out), `press.rs` (a number, and a frame),
+//! `bundle.rs` (a message) → the adapter's [`Link`]. With [`name`], [`Sequencer`] and [`wire`].
 //!
 //! In: the adapter → `inbox.rs` → `receive.rs` (an own echo? an envelope of this topic? the next one?)
 //! → the fan-out of `backend-fanout`, where the users subscribe. With [`wire`], `topics.rs` and
@@ -97,6 +97,7 @@ mod stamp;
 mod supervisor;
 mod topics;
 pub mod wire;
+mod writer;
 
 pub use backend::EngineBackend;
 pub use driver::{Driver, Handover, Link, Outgoing};

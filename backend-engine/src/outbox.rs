@@ -1,10 +1,11 @@
 //! What is on its way out on one connection.
 //!
-//! A task, the writer, hands messages to the link. Two ways lead to it. The [short](crate::short_way) one,
-//! where the engine answers nothing anyway: the publisher puts the frame into a message that waits for the
-//! writer, and is done. The long one, for engines that answer, or where there is no room: a queue of
-//! envelopes, whose publishers wait. While anything is on the long way nothing takes the short one, so
-//! what one task publishes stays in order, also if it stopped waiting for the one before.
+//! A task, the [writer](crate::writer), hands messages to the link. Two ways lead to it. The
+//! [short](crate::short_way) one, where the engine answers nothing anyway: the publisher puts the frame
+//! into a message that waits for the writer, and is done. The long one, for engines that answer, or where
+//! there is no room: a queue of envelopes, whose publishers wait. While anything is on the long way
+//! nothing takes the short one, so what one task publishes stays in order, also if it stopped waiting for
+//! the one before.
 //!
 //! The writer takes all that is there, each time; so what comes while it is at work, or before it has its
 //! turn, leaves [together](crate::bundle). A publish on its own does not wait for that turn: its publisher
@@ -20,16 +21,14 @@
 //! 1. `waiting` is how much is on the long way, or alone. It rises with the [press](crate::press) locked,
 //!    so whoever finds 0 there is alone as long as it holds that lock.
 //! 2. A number is taken in the order in which its frame leaves: under the same lock it is put behind
-//!    all that is on the short way, and the task empties that before it numbers what is in the queue.
+//!    all that is on the short way, and the writer empties that before it numbers what is in the queue.
 //! 3. A publisher hands over itself only when nothing is on either way, and the writer has nothing in
 //!    its hands, all of which it knows under the locks. The writer ends what is alone before it hands over
 //!    anything else, so the link has one call at a time.
 //! 4. Once closed, nothing sets out any more; and it is closed when the writer goes, however that comes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::{iter, mem};
 
 use backend_core::{Error, MessageEnvelope, Result};
 use bytes::BytesMut;
@@ -37,23 +36,19 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
-use crate::Stamp;
 use crate::alone::{Alone, ByItself};
-use crate::bundle::{self, Bundle, Bundler};
+use crate::bundle::{self, Bundler};
 use crate::core::Core;
-use crate::driver::{Handover, Link, Outgoing};
-use crate::name::EngineName;
+use crate::driver::{Link, Outgoing};
 use crate::press::Press;
 use crate::short_way::ShortWay;
 use crate::wire;
+use crate::writer::{Waiting, Writer};
 
 /// Envelopes that wait on the long way. With more, publishers wait, as long as an operation may take.
 const QUEUE: usize = 1024;
-
-/// The most that is taken out of the queue at once.
-const BATCH: usize = 256;
 
 /// The way out of one connection. A clone is the same one.
 #[derive(Clone)]
@@ -66,20 +61,6 @@ pub(crate) struct Outbox {
     close: CancellationToken,
     /// Cancelled when the writer has gone.
     written: CancellationToken,
-}
-
-/// The task at the end of both ways.
-pub(crate) struct Writer<L> {
-    core: Arc<Core<L>>,
-    link: Arc<L>,
-    queue: mpsc::Receiver<Pending>,
-    short: Arc<ShortWay>,
-    alone: Arc<Alone>,
-    /// For what comes the long way.
-    bundler: Bundler,
-    closed: Arc<AtomicBool>,
-    close: CancellationToken,
-    _written: DropGuard,
 }
 
 /// What came of an offer.
@@ -102,13 +83,13 @@ pub(crate) struct Waits {
 }
 
 /// What is on the long way, and who waits for its end.
-struct Pending {
-    what: What,
-    on_its_way: OnItsWay,
-    answer: oneshot::Sender<Result<()>>,
+pub(crate) struct Pending {
+    pub(crate) what: What,
+    pub(crate) on_its_way: OnItsWay,
+    pub(crate) answer: oneshot::Sender<Result<()>>,
 }
 
-enum What {
+pub(crate) enum What {
     Envelope(MessageEnvelope),
     /// A [tally](crate::wire::encode_tally) for each topic that wants one.
     Tallies,
@@ -116,16 +97,8 @@ enum What {
     Mark,
 }
 
-/// A publisher whose frame is in a message that has been handed over.
-pub(crate) struct Waiting {
-    name: EngineName,
-    stamp: Stamp,
-    on_its_way: OnItsWay,
-    answer: oneshot::Sender<Result<()>>,
-}
-
 /// Counts as one of `waiting`.
-struct OnItsWay(Arc<AtomicUsize>);
+pub(crate) struct OnItsWay(Arc<AtomicUsize>);
 
 impl Drop for OnItsWay {
     fn drop(&mut self) {
@@ -292,175 +265,5 @@ impl Waits {
         };
         let lost = || Err(Error::unconfirmed("the connection to the engine is lost"));
         Some(result.unwrap_or_else(lost))
-    }
-}
-
-impl<L: Link> Writer<L> {
-    /// Writes until the outbox is closed, and empty.
-    pub(crate) async fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            tokio::select! {
-                biased;
-                _ = self.queue.recv_many(&mut batch, BATCH) => self.write(&mut batch).await,
-                () = self.short.some() => self.write(&mut batch).await,
-                () = self.alone.left() => self.write(&mut batch).await,
-                () = self.close.cancelled() => break,
-            }
-        }
-        // Not until it is empty for good: somebody who is not polled may have a place in it.
-        self.queue.close();
-        loop {
-            batch.extend(iter::from_fn(|| self.queue.try_recv().ok()).take(BATCH));
-            let is_last = batch.len() < BATCH;
-            self.write(&mut batch).await;
-            if is_last {
-                return;
-            }
-        }
-    }
-
-    /// Hands over what was alone, what has come the short way, and behind it this from the long one.
-    async fn write(&mut self, batch: &mut Vec<Pending>) {
-        if let Some(begun) = self.alone.carry_off() {
-            let (waiting, handover) = begun.handed_over().await;
-            answer(waiting.settle(&self.core, &handover), handover.result());
-        }
-        let mut waiting = Vec::with_capacity(batch.len());
-        let (mut tallies, mut marks) = (Vec::new(), Vec::new());
-        // Data may belong to somebody who does anything when they are dropped: not under the lock.
-        let mut envelopes = Vec::with_capacity(batch.len());
-        // And a publisher's waker may do anything, too.
-        let mut unprinted = Vec::new();
-        let mut bundles;
-        let unanswered = {
-            let mut press = self.core.press();
-            bundles = self.short.take(&press);
-            let unanswered = bundles.len();
-            let most = self.link.max_message();
-            for Pending { what, on_its_way, answer } in batch.drain(..) {
-                match what {
-                    What::Envelope(envelope) => {
-                        let name = press.name(&self.core, envelope.topic());
-                        let bundler = &mut self.bundler;
-                        let push = |stamp: &Stamp| bundler.push(&name, stamp, &envelope, most);
-                        match press.print(&name, push) {
-                            Ok((stamp, ())) => {
-                                waiting.push(Waiting { name, stamp, on_its_way, answer })
-                            }
-                            Err(error) => unprinted.push((answer, error)),
-                        }
-                        envelopes.push(envelope);
-                    }
-                    What::Tallies => tallies.push((on_its_way, answer)),
-                    What::Mark => marks.push((on_its_way, answer)),
-                }
-            }
-            bundles.extend(self.bundler.take());
-            unanswered
-        };
-        envelopes.into_iter().for_each(|envelope| unharmed(|| drop(envelope)));
-        for (publisher, error) in unprinted {
-            answer(publisher, Err(error));
-        }
-        if !bundles.is_empty() {
-            self.hand_over(bundles, unanswered, waiting).await;
-        }
-        if !tallies.is_empty() {
-            // Now that it is known of each number whether it counts.
-            let told = self.tell().await;
-            for (_on_its_way, asked) in tallies {
-                let untaken = || Err(Error::unavailable("the engine does not take a tally"));
-                answer(asked, if told { Ok(()) } else { untaken() });
-            }
-        }
-        for (_on_its_way, asked) in marks {
-            answer(asked, Ok(()));
-        }
-    }
-
-    /// Hands over the tallies. Says whether all of them were taken; otherwise they are still to be told.
-    async fn tell(&self) -> bool {
-        let messages = self.core.press().print_tallies();
-        if messages.is_empty() {
-            return true;
-        }
-        let count = messages.len();
-        let handovers = self.link.publish(messages).await;
-        let taken = handovers.iter().filter(|one| matches!(one, Handover::Taken)).count();
-        let mut press = self.core.press();
-        if taken == count {
-            press.tallies_taken()
-        } else {
-            press.tallies_lost()
-        }
-        taken == count
-    }
-
-    /// The first ones are `unanswered`: their publishers have gone.
-    async fn hand_over(&self, bundles: Vec<Bundle>, unanswered: usize, mut waiting: Vec<Waiting>) {
-        let frames: Vec<_> = bundles.iter().map(|bundle| bundle.frames).collect();
-        let messages = bundles.into_iter().map(|bundle| bundle.outgoing).collect();
-        let mut handovers = self.link.publish(messages).await;
-        self.short.taken();
-        handovers.resize_with(frames.len(), Handover::left_out);
-        let answered = handovers.split_off(unanswered);
-        // The last one first: a number that was the last can be used again.
-        for (frames, handover) in frames[unanswered..].iter().zip(answered).rev() {
-            for one in waiting.drain(waiting.len().saturating_sub(*frames)..).rev() {
-                answer(one.settle(&self.core, &handover), handover.result());
-            }
-        }
-        let mut untaken = frames
-            .iter()
-            .zip(handovers)
-            .filter_map(|(frames, handover)| Some((*frames, handover.result().err()?)));
-        if let Some((first, error)) = untaken.next() {
-            let envelopes = first + untaken.map(|(frames, _)| frames).sum::<usize>();
-            let instance = self.core.origin;
-            self.core.press().count_lost(envelopes as u64);
-            // They keep their numbers: whoever listens is told that they are missing.
-            tracing::warn!(%instance, envelopes, %error, "what was published is lost");
-        }
-    }
-}
-
-impl<L> Drop for Writer<L> {
-    fn drop(&mut self) {
-        {
-            // Nobody is to begin anything alone that nobody would carry off.
-            let _press = self.core.press();
-            self.closed.store(true, Ordering::Relaxed);
-        }
-        // Its publisher is told, as those are whose frames the writer had in its hands.
-        drop(self.alone.carry_off());
-    }
-}
-
-impl Waiting {
-    /// Enters what became of its number. Gives the publisher, who is to be told.
-    pub(crate) fn settle<L>(
-        self,
-        core: &Core<L>,
-        handover: &Handover,
-    ) -> oneshot::Sender<Result<()>> {
-        let Self { name, stamp, on_its_way, answer } = self;
-        core.press().settle(&name, &stamp, handover);
-        drop(on_its_way);
-        answer
-    }
-}
-
-/// Tells one that waits. Who has gone does not want to know.
-fn answer(waiting: oneshot::Sender<Result<()>>, result: Result<()>) {
-    unharmed(|| drop(waiting.send(result)));
-}
-
-/// Lets something of a publisher's run, such as a waker: if it panics, others are not to miss what
-/// this task does for them.
-pub(crate) fn unharmed(theirs: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(theirs)) {
-        // What a panic carries may panic when it is dropped.
-        mem::forget(panic);
     }
 }
