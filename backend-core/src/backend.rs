@@ -112,7 +112,7 @@ pub trait Backend: Send + Sync {
     /// Whatever it is, the instance is closed. Who closes first is told, and only once.
     ///
     /// * [`Error::Unconfirmed`](crate::Error::Unconfirmed) where what was published last, and was `Ok`,
-    ///   may be lost, and nobody will be told who misses it.
+    ///   may be lost.
     /// * [`Error::Backend`](crate::Error::Backend): an engine's error on the way out.
     async fn close(&self) -> Result<()>;
 

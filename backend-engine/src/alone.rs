@@ -8,8 +8,7 @@
 //! behind it, or when its publisher has gone, or when the connection ends. So a publisher that is not
 //! polled holds up nobody, and one that is dropped leaves nothing half-way.
 //!
-//! Lock order: the [press](crate::press), then `last`; and `begun`, then the press. `begun` is not taken
-//! with the press locked.
+//! Lock order: `begun`, then the [press](crate::press), then `last`, which is held for a swap only.
 //!
 //! Invariants
 //! 1. With `begun` locked, either it is there, or it has been settled, or the writer has it: when the
@@ -24,13 +23,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use backend_core::{Error, Result};
+use backend_core::Result;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 
 use crate::core::Core;
 use crate::driver::{Handover, Link, Outgoing};
+use crate::outbox::{Answer, unconfirmed};
 use crate::writer::{Waiting, unharmed};
 
 /// Where the writer finds what is alone on its connection.
@@ -67,7 +67,7 @@ pub(crate) struct ByItself {
     alone: Arc<Alone>,
     shared: Arc<Shared>,
     /// By the writer.
-    answered: oneshot::Receiver<Result<()>>,
+    answered: oneshot::Receiver<Answer>,
 }
 
 impl Alone {
@@ -77,7 +77,7 @@ impl Alone {
         self: &Arc<Self>,
         link: &Arc<L>,
         message: Outgoing,
-        waiting: impl FnOnce(oneshot::Sender<Result<()>>) -> Waiting,
+        waiting: impl FnOnce(oneshot::Sender<Answer>) -> Waiting,
     ) -> ByItself {
         let (answer, answered) = oneshot::channel();
         let link = Arc::clone(link);
@@ -117,8 +117,7 @@ impl ByItself {
 
     fn poll<L>(&mut self, core: &Core<L>, context: &mut Context<'_>) -> Poll<Result<()>> {
         if let Poll::Ready(answer) = self.answered.poll_unpin(context) {
-            let lost = |_| Err(Error::unconfirmed("the connection to the engine is lost"));
-            return Poll::Ready(answer.unwrap_or_else(lost));
+            return Poll::Ready(answer.ok().flatten().unwrap_or_else(|| Err(unconfirmed())));
         }
         drop(self.shared.now(Publisher::Polls));
         let polled = self.drive(core);

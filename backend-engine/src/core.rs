@@ -14,7 +14,7 @@ use crate::driver::Link;
 use crate::name::Names;
 use crate::options::Options;
 use crate::outbox::{Offered, Outbox};
-use crate::press::Press;
+use crate::press::{Account, Press};
 use crate::registry::Registry;
 use crate::released::Released;
 use crate::topics::Topics;
@@ -152,20 +152,15 @@ impl<L: Link> Core<L> {
         self.health.set(false);
     }
 
-    /// The end of the last connection, and whether all that was handed over has gone through it. If not,
-    /// no tally tells others how much they miss.
+    /// The end of the last connection, and whether all that was handed over has gone through it.
     pub(crate) fn leave(&self, all_sent: Result<()>) {
-        let (unsettled, lost) = {
-            let press = self.press();
-            (press.unsettled(), press.lost())
-        };
+        let Account { taken, lost } = self.press().unsettled();
         let refused = || Err(Error::unavailable("the engine's client has not taken it"));
         let all_sent = if lost == 0 { all_sent } else { all_sent.and_then(|()| refused()) };
-        if let (Err(why), true, 1..) = (all_sent, L::IS_UNANSWERED, unsettled) {
-            tracing::warn!(instance = %self.origin, envelopes = unsettled, %why, "closed, and what was published last may be lost");
-            let cause = format!(
-                "what was published last, {unsettled} envelopes at most, may be lost: {why}"
-            );
+        if let (Err(why), true, 1..) = (all_sent, L::IS_UNANSWERED, taken) {
+            tracing::warn!(instance = %self.origin, envelopes = taken, %why, "closed, and what was published last may be lost");
+            let cause =
+                format!("what was published last, {taken} envelopes at most, may be lost: {why}");
             *self.farewell() = Err(Error::unconfirmed(cause));
         }
     }

@@ -175,7 +175,7 @@ pub trait Link: Send + Sync + 'static {
     ///
     /// # Errors
     /// Something that was handed over may not have arrived. Where the engine does not answer publishes,
-    /// whoever closes the instance is told so, if it has published anything since the last ping.
+    /// whoever closes the instance is told so, if it has published anything since the last ping that was answered.
     async fn close(&self) -> Result<()>;
 }
 

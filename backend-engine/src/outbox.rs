@@ -22,7 +22,7 @@
 //!    so whoever finds 0 there is alone as long as it holds that lock.
 //! 2. A number is taken in the order in which its frame leaves: under the same lock it is put behind
 //!    all that is on the short way, and the writer empties that before it numbers what is in the queue.
-//! 3. A publisher hands over itself only when nothing is on either way, and the writer has nothing in
+//! 3. A publisher hands over by itself only when nothing is on either way, and the writer has nothing in
 //!    its hands, all of which it knows under the locks. The writer ends what is alone before it hands over
 //!    anything else, so the link has one call at a time.
 //! 4. Once closed, nothing sets out any more; and it is closed when the writer goes, however that comes.
@@ -42,10 +42,10 @@ use crate::alone::{Alone, ByItself};
 use crate::bundle::{self, Bundler};
 use crate::core::Core;
 use crate::driver::{Link, Outgoing};
-use crate::press::Press;
+use crate::press::{Account, Press};
 use crate::short_way::ShortWay;
 use crate::wire;
-use crate::writer::{Waiting, Writer};
+use crate::writer::{Waiting, Writer, unharmed};
 
 /// Envelopes that wait on the long way. With more, publishers wait, as long as an operation may take.
 const QUEUE: usize = 1024;
@@ -86,8 +86,14 @@ pub(crate) struct Waits {
 pub(crate) struct Pending {
     pub(crate) what: What,
     pub(crate) on_its_way: OnItsWay,
-    pub(crate) answer: oneshot::Sender<Result<()>>,
+    pub(crate) asked: Asked,
 }
+
+/// What comes back on the long way. `None`: it was not handed over, for the writer has gone.
+pub(crate) type Answer = Option<Result<()>>;
+
+/// Who waits for the end of what is in the queue. Dropped there, it says that it has not left.
+pub(crate) struct Asked(Option<oneshot::Sender<Answer>>);
 
 pub(crate) enum What {
     Envelope(MessageEnvelope),
@@ -99,6 +105,21 @@ pub(crate) enum What {
 
 /// Counts as one of `waiting`.
 pub(crate) struct OnItsWay(Arc<AtomicUsize>);
+
+impl Asked {
+    /// It leaves the queue. From here on, if nothing is said, nobody knows what became of it.
+    pub(crate) fn taken(mut self) -> oneshot::Sender<Answer> {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(answer) = self.0.take() {
+            unharmed(|| drop(answer.send(None)));
+        }
+    }
+}
 
 impl Drop for OnItsWay {
     fn drop(&mut self) {
@@ -153,23 +174,23 @@ impl Outbox {
         Offered::Waits(self.make_wait(&press, What::Envelope(envelope.clone())))
     }
 
-    /// Sends a tally for each topic that wants one, behind all that was taken before. Gives how many
-    /// envelopes that are; `None`: the connection was lost.
-    pub(crate) async fn tally<L>(&self, core: &Core<L>) -> Option<u64> {
-        let (tallies, taken) = {
+    /// Sends a tally for each topic that wants one. Gives what stood in the account before; `None`: the
+    /// tallies were not taken.
+    pub(crate) async fn tally<L>(&self, core: &Core<L>) -> Option<Account> {
+        let (tallies, before) = {
             let press = core.press();
-            let taken = press.taken();
+            let before = press.account();
             // Those that are told may be on the long way still.
             if !press.has_tallies() {
-                return Some(taken);
+                return Some(before);
             }
-            (self.make_wait(&press, What::Tallies), taken)
+            (self.make_wait(&press, What::Tallies), before)
         };
         tallies.handed_over().await?.ok()?;
-        Some(taken)
+        Some(before)
     }
 
-    /// A tally for the last time, if there is room for it; what is on its way now is in it.
+    /// A tally for the last time, if there is room for it; what is in the queue now is in it.
     pub(crate) fn tally_once_more<L>(&self, core: &Core<L>) {
         let tallies = self.make_wait(&core.press(), What::Tallies);
         let _ = tallies.handed_over().now_or_never();
@@ -242,28 +263,33 @@ impl Outbox {
 }
 
 impl Waits {
-    /// The long way. `None`: the connection was lost, and there was no room yet. When it is lost later,
-    /// and the writer with it, nobody knows how far it had come.
+    /// The long way. `None`: it was not handed over, for the connection was lost before. When it is lost
+    /// later, and the writer with it, nobody knows how far it had come.
     ///
     /// Dropped while there is no room, nothing was handed over; later, all of it was (X2).
-    pub(crate) async fn handed_over(self) -> Option<Result<()>> {
+    pub(crate) async fn handed_over(self) -> Answer {
         let Self { what, on_its_way, queue, written } = self;
         let (answer, mut answered) = oneshot::channel();
-        queue.send(Pending { what, on_its_way, answer }).await.ok()?;
-        let result = if queue.is_closed() {
+        let asked = Asked(Some(answer));
+        queue.send(Pending { what, on_its_way, asked }).await.ok()?;
+        let answer = if queue.is_closed() {
             tokio::select! {
                 biased;
-                result = &mut answered => result.ok(),
+                answer = &mut answered => answer.ok(),
                 () = written.cancelled() => match answered.try_recv() {
-                    // The writer had emptied the queue before that: there it stays.
+                    // Put into the queue behind the writer's back, there it stays.
                     Err(TryRecvError::Empty) => return None,
-                    result => result.ok(),
+                    answer => answer.ok(),
                 },
             }
         } else {
             answered.await.ok()
         };
-        let lost = || Err(Error::unconfirmed("the connection to the engine is lost"));
-        Some(result.unwrap_or_else(lost))
+        answer.unwrap_or_else(|| Some(Err(unconfirmed())))
     }
+}
+
+/// The writer had it in its hands, and says nothing of it.
+pub(crate) fn unconfirmed() -> Error {
+    Error::unconfirmed("the connection to the engine is lost")
 }

@@ -36,12 +36,18 @@ pub(crate) struct Press {
     untold: Vec<String>,
     /// Topics whose tally is on its way: nobody knows yet whether it arrives.
     told: Vec<String>,
-    /// How many envelopes were taken, by the engine or its client.
-    taken: u64,
-    /// How many of them have reached the engine, or their receivers are told what has not.
-    settled: u64,
-    /// How many of those that are not settled were not handed over after all.
-    lost: u64,
+    account: Account,
+    /// What of that stood in the account when a ping began that was answered.
+    settled: Account,
+}
+
+/// What has become of envelopes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Account {
+    /// How many were taken, by the engine or its client: their publishers were told `Ok`.
+    pub(crate) taken: u64,
+    /// How many of them were not handed over after all. They keep their numbers.
+    pub(crate) lost: u64,
 }
 
 struct Named {
@@ -57,9 +63,8 @@ impl Press {
             names: Recent::new(NAMES),
             untold: Vec::new(),
             told: Vec::new(),
-            taken: 0,
-            settled: 0,
-            lost: 0,
+            account: Account::default(),
+            settled: Account::default(),
         })
     }
 
@@ -104,32 +109,28 @@ impl Press {
 
     /// Whether there is something that others are to be told, or are being told.
     pub(crate) fn has_tallies(&self) -> bool {
-        !self.untold.is_empty() || !self.told.is_empty() || self.unsettled() > 0
+        !self.untold.is_empty() || !self.told.is_empty() || self.unsettled().taken > 0
     }
 
     /// A publisher is told that its envelope is on its way.
     pub(crate) fn count_taken(&mut self) {
-        self.taken += 1;
+        self.account.taken += 1;
     }
 
-    /// So many that were taken are lost; they keep their numbers.
+    /// So many that were taken are lost.
     pub(crate) fn count_lost(&mut self, envelopes: u64) {
-        self.lost += envelopes;
+        self.account.lost += envelopes;
     }
 
-    /// How many envelopes were taken.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken
+    /// What has become of all that was published.
+    pub(crate) fn account(&self) -> Account {
+        self.account
     }
 
-    /// How many of them may be lost, and nobody is told.
-    pub(crate) fn unsettled(&self) -> u64 {
-        self.taken - self.settled
-    }
-
-    /// How many of them are lost, and nobody is told.
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost
+    /// What has become of all that no ping has followed that was answered.
+    pub(crate) fn unsettled(&self) -> Account {
+        let Self { account, settled, .. } = self;
+        Account { taken: account.taken - settled.taken, lost: account.lost - settled.lost }
     }
 
     /// The tallies of all topics that want one.
@@ -149,17 +150,10 @@ impl Press {
         messages
     }
 
-    /// The link has taken tallies.
-    pub(crate) fn tallies_taken(&mut self) {
-        self.lost = 0;
-    }
-
-    /// The engine has got the tallies that were on their way, behind so many envelopes.
-    pub(crate) fn tallies_arrived(&mut self, taken: u64) {
+    /// The engine has got the tallies that were on their way; and before them, what stood in the account.
+    pub(crate) fn tallies_arrived(&mut self, before: Account) {
         self.told = Vec::new();
-        self.settled = taken;
-        // Where there are no tallies, those who miss it find out with what arrives later.
-        self.lost = 0;
+        self.settled = before;
     }
 
     /// The connection is lost, and perhaps with it the tallies that were on their way.

@@ -238,8 +238,8 @@ async fn outlive_pings<L: Link>(core: &Core<L>, link: &L, outbox: &Outbox) -> Bo
         let tallied = timeout(AHEAD, outbox.tally(core)).await;
         match timeout(patience, link.ping()).await {
             Ok(Ok(())) => {
-                if let Ok(Some(taken)) = tallied {
-                    core.press().tallies_arrived(taken);
+                if let Ok(Some(before)) = tallied {
+                    core.press().tallies_arrived(before);
                 }
             }
             Ok(Err(error)) => return error.into(),

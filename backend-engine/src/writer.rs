@@ -15,7 +15,7 @@ use crate::bundle::{Bundle, Bundler};
 use crate::core::Core;
 use crate::driver::{Handover, Link};
 use crate::name::EngineName;
-use crate::outbox::{OnItsWay, Pending, What};
+use crate::outbox::{Answer, OnItsWay, Pending, What};
 use crate::short_way::ShortWay;
 
 /// The most that is taken out of the queue at once.
@@ -35,12 +35,12 @@ pub(crate) struct Writer<L> {
     pub(crate) _written: DropGuard,
 }
 
-/// A publisher whose frame is in a message that has been handed over.
+/// A publisher whose frame is in a message that is being handed over.
 pub(crate) struct Waiting {
     pub(crate) name: EngineName,
     pub(crate) stamp: Stamp,
     pub(crate) on_its_way: OnItsWay,
-    pub(crate) answer: oneshot::Sender<Result<()>>,
+    pub(crate) answer: oneshot::Sender<Answer>,
 }
 
 impl<L: Link> Writer<L> {
@@ -86,7 +86,8 @@ impl<L: Link> Writer<L> {
             bundles = self.short.take(&press);
             let unanswered = bundles.len();
             let most = self.link.max_message();
-            for Pending { what, on_its_way, answer } in batch.drain(..) {
+            for Pending { what, on_its_way, asked } in batch.drain(..) {
+                let answer = asked.taken();
                 match what {
                     What::Envelope(envelope) => {
                         let name = press.name(&self.core, envelope.topic());
@@ -136,11 +137,8 @@ impl<L: Link> Writer<L> {
         let count = messages.len();
         let handovers = self.link.publish(messages).await;
         let taken = handovers.iter().filter(|one| matches!(one, Handover::Taken)).count();
-        let mut press = self.core.press();
-        if taken == count {
-            press.tallies_taken()
-        } else {
-            press.tallies_lost()
+        if taken < count {
+            self.core.press().tallies_lost();
         }
         taken == count
     }
@@ -187,11 +185,7 @@ impl<L> Drop for Writer<L> {
 
 impl Waiting {
     /// Enters what became of its number. Gives the publisher, who is to be told.
-    pub(crate) fn settle<L>(
-        self,
-        core: &Core<L>,
-        handover: &Handover,
-    ) -> oneshot::Sender<Result<()>> {
+    pub(crate) fn settle<L>(self, core: &Core<L>, handover: &Handover) -> oneshot::Sender<Answer> {
         let Self { name, stamp, on_its_way, answer } = self;
         core.press().settle(&name, &stamp, handover);
         drop(on_its_way);
@@ -200,8 +194,8 @@ impl Waiting {
 }
 
 /// Tells one that waits. Who has gone does not want to know.
-fn answer(waiting: oneshot::Sender<Result<()>>, result: Result<()>) {
-    unharmed(|| drop(waiting.send(result)));
+fn answer(waiting: oneshot::Sender<Answer>, result: Result<()>) {
+    unharmed(|| drop(waiting.send(Some(result))));
 }
 
 /// Lets something of a publisher's run, such as a waker: if it panics, others are not to miss what

@@ -260,6 +260,29 @@ fn closing_tells_of_what_the_end_of_the_runtime_has_lost() {
     is_told_of_three(closed.expect("it ends"));
 }
 
+#[test]
+fn what_never_left_is_told_from_what_is_unconfirmed() {
+    let (its, own) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let engine = Engine::default();
+    let instance = its.block_on(connect(&engine, options()));
+    let connection = engine.connection(0);
+    let publish = |data| instance.publish(MessageEnvelope::new("orders", data));
+    own.block_on(async {
+        connection.ping.have_arrived(2).await;
+        connection.publish.shut();
+        let (mut first, mut second) = (publish("handed over"), publish("behind it"));
+        assert!(poll!(&mut first).is_pending());
+        connection.publish.have_arrived(1).await;
+        assert!(poll!(&mut second).is_pending());
+        its.shutdown_background();
+        let results = async { tokio::join!(first, second) };
+        let (first, second) = timeout(PATIENCE, results).await.expect("they end");
+        assert!(matches!(first, Err(Error::Unconfirmed(_))), "{first:?}");
+        // Whether the writer ends first, or the supervisor.
+        assert!(matches!(second, Err(Error::Closed | Error::Unavailable(_))), "{second:?}");
+    });
+}
+
 #[tokio::test]
 async fn closing_tells_of_what_an_adapter_that_panics_has_lost() {
     let engine = Engine::default();
@@ -309,7 +332,32 @@ async fn a_tally_that_is_refused_is_sent_again() {
     let told = connection.published().remove(0).remove(0);
     assert!(told.is_tally);
     assert_eq!(told.stamp.unwrap().sequence, 3);
+    // One that may have begun before it, and one behind it.
+    connection.ping.have_arrived(connection.ping.arrived() + 3).await;
     timeout(PATIENCE, instance.close()).await.expect("it ends").unwrap();
+}
+
+#[tokio::test]
+async fn a_ping_settles_nothing_that_comes_behind_it() {
+    let engine = Engine::default();
+    let mut options = options();
+    options.format = Format::Json;
+    options.ping_interval = Duration::from_millis(1);
+    let instance = connect(&engine, options).await;
+    let connection = engine.connection(0);
+    connection.grant("tavern.orders");
+    connection.ping.have_arrived(2).await;
+    connection.ping.shut();
+    connection.ping.have_arrived(connection.ping.arrived() + 1).await;
+    connection.refuses.store(true, Relaxed);
+    instance.publish(MessageEnvelope::new("orders", "lost")).await.unwrap();
+    timeout(PATIENCE, connection.inbox.published()).await.expect("it is handed over");
+    let next = connection.ping.arrived() + 1;
+    connection.ping.let_through(1);
+    connection.ping.have_arrived(next).await;
+    // The next one is on its way, which settles it, and is not answered.
+    let closed = timeout(PATIENCE, instance.close()).await.expect("it ends");
+    assert!(matches!(closed, Err(Error::Unconfirmed(_))), "{closed:?}");
 }
 
 /// More than wait in the queue: they have a place in it, and are not polled.
