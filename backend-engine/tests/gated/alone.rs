@@ -158,13 +158,7 @@ async fn who_is_not_polled_holds_no_lost_connection() {
     let test = Test::begin().await;
     let publish = test.begun("first").await;
     test.connection.lose();
-    // The engine's, and this one.
-    let is_free = async {
-        while Arc::strong_count(&test.connection) > 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    in_time(is_free).await;
+    test.connection.is_let_go().await;
     let result = in_time(publish).await;
     assert!(matches!(result, Err(Error::Unconfirmed(_))), "{result:?}");
 }
@@ -197,13 +191,7 @@ async fn who_begins_behind_a_writer_that_has_failed_holds_no_connection() {
     };
     // In a task, which is woken before the supervisor.
     in_time(tokio::spawn(publisher)).await.unwrap();
-    // The engine's, and this one.
-    let is_free = async {
-        while Arc::strong_count(&test.connection) > 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    in_time(is_free).await;
+    test.connection.is_let_go().await;
 }
 
 #[tokio::test]

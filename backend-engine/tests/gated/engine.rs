@@ -52,6 +52,7 @@ pub(crate) struct Connection {
     published: Mutex<Vec<Outgoing>>,
     names: Mutex<BTreeSet<String>>,
     lost: CancellationToken,
+    let_go: CancellationToken,
 }
 
 /// Where requests wait while it is shut.
@@ -71,6 +72,11 @@ impl<const IS_UNANSWERED: bool> Engine<IS_UNANSWERED> {
 impl Connection {
     pub(crate) fn lose(&self) {
         self.lost.cancel();
+    }
+
+    /// Returns when the instance, and whatever it has begun, holds this connection no more.
+    pub(crate) async fn is_let_go(&self) {
+        timeout(PATIENCE, self.let_go.cancelled()).await.expect("nothing holds it");
     }
 
     pub(crate) fn holds(&self, name: &str) -> bool {
@@ -155,9 +161,16 @@ impl<const IS_UNANSWERED: bool> Driver for Engine<IS_UNANSWERED> {
             published: Mutex::default(),
             names: Mutex::default(),
             lost: CancellationToken::new(),
+            let_go: CancellationToken::new(),
         });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&connection));
         Ok(GatedLink(connection))
+    }
+}
+
+impl<const IS_UNANSWERED: bool> Drop for GatedLink<IS_UNANSWERED> {
+    fn drop(&mut self) {
+        self.0.let_go.cancel();
     }
 }
 

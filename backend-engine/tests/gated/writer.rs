@@ -292,7 +292,6 @@ async fn closing_tells_of_what_an_adapter_that_panics_has_lost() {
     let mut closing = instance.close();
     assert!(poll!(&mut closing).is_pending());
     // It is the close that meets it, and not an outage.
-    while instance.publish(MessageEnvelope::new("orders", "4")).now_or_never().is_none() {}
     tokio::task::yield_now().await;
     connection.publish.let_through(1_000);
     is_told_of_three(timeout(PATIENCE, closing).await.expect("it ends"));
