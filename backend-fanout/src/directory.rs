@@ -4,21 +4,26 @@
 //! million one-off topics leave no trace. The directory is sharded: making or removing a topic
 //! locks the names of its shard for a moment, and never another topic's ring.
 //!
+//! Who publishes keeps the shard locked for reading until the envelope is in its place: to hold the
+//! topic in another way is to count its holders, which costs as much again as the lock.
+//!
 //! Lock order: an endpoint's lock, then a shard, then a topic's state.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
 use crate::member::EndpointId;
 use crate::state::Seat;
-use crate::sync::{RwLock, read, write};
+use crate::sync::{RwLock, RwLockReadGuard, read, write};
 use crate::topic::Topic;
 
-const SHARDS: usize = 16;
+/// So many that those who subscribe and leave seldom meet those who publish to other topics.
+const SHARDS: usize = 64;
 
 /// What a map keeps room for, however empty it is.
 const ROOM_KEPT: usize = 64;
@@ -27,6 +32,12 @@ pub(crate) struct Directory {
     capacity: usize,
     hasher: DefaultHashBuilder,
     shards: [RwLock<HashTable<Arc<Topic>>>; SHARDS],
+}
+
+/// A topic, which stays in the directory as long as this is held.
+pub(crate) struct Found<'a> {
+    topics: RwLockReadGuard<'a, HashTable<Arc<Topic>>>,
+    index: usize,
 }
 
 /// Where a name belongs; hashed once per operation.
@@ -53,9 +64,13 @@ impl Directory {
         Self { capacity, hasher: DefaultHashBuilder::default(), shards }
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<Arc<Topic>> {
+    /// Locks the topic's shard for reading: no code of a user may run before this is dropped.
+    #[inline]
+    pub(crate) fn find(&self, name: &str) -> Option<Found<'_>> {
         let place = self.place(name);
-        place.find(&read(self.shard(place))).map(Arc::clone)
+        let topics = read(self.shard(place));
+        let index = topics.find_bucket_index(place.hash, |topic| *topic.name == *name)?;
+        Some(Found { topics, index })
     }
 
     /// Takes a seat in a topic, which is made if it is not there.
@@ -119,6 +134,15 @@ impl Directory {
     fn shard(&self, place: Place<'_>) -> &RwLock<HashTable<Arc<Topic>>> {
         // The table goes by the lowest bits and the highest seven: these are in between.
         &self.shards[(place.hash >> 32) as usize % SHARDS]
+    }
+}
+
+impl Deref for Found<'_> {
+    type Target = Topic;
+
+    #[inline]
+    fn deref(&self) -> &Topic {
+        self.topics.get_bucket(self.index).expect("nobody removes it meanwhile")
     }
 }
 

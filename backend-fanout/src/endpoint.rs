@@ -102,7 +102,7 @@ impl Endpoint {
     pub fn publish(&self, envelope: MessageEnvelope) -> Result<()> {
         self.local.check_link()?;
         if let Some(topic) = self.bus.directory.find(envelope.topic()) {
-            topic.publish(self.local.id, envelope)?;
+            Topic::publish(topic, self.local.id, envelope)?;
         }
         self.local.counters.sent(1);
         Ok(())
@@ -124,7 +124,7 @@ impl Endpoint {
         self.local.check_link()?;
         let count = envelopes.len();
         match self.bus.directory.find(topic) {
-            Some(topic) => topic.publish_all(self.local.id, envelopes)?,
+            Some(topic) => Topic::publish_all(topic, self.local.id, envelopes)?,
             None => envelopes.clear(),
         }
         self.local.counters.sent(count);

@@ -37,13 +37,13 @@
 //! however many readers there are; a subscription is a place in the ring.
 //!
 //! **A publish**
-//! 1. [`Endpoint::publish`] looks the topic up in the *directory*. A topic is there exactly as
-//!    long as somebody subscribes to it; without it, nothing more happens.
+//! 1. [`Endpoint::publish`] looks the topic up in the *directory*, and keeps it there. A topic is there
+//!    exactly as long as somebody subscribes to it; without it, nothing more happens.
 //! 2. The *topic* takes its lock and asks its *members* how many subscriptions of others there are.
 //!    Without one, nothing is stored.
 //! 3. The *ring* takes the envelope into a slot, with the publisher and the number of
 //!    subscriptions that want it.
-//! 4. The readers that were parked are taken out, the lock is released, and they are woken.
+//! 4. The readers that were parked are taken out, all locks are released, and they are woken.
 //!
 //! **A receive**
 //! 1. A *reader* takes the lock once and carries off a *batch* of up to 32. It passes over slots of
@@ -84,7 +84,7 @@
 //! | | guards | why |
 //! |---|---|---|
 //! | `Local::topics`, a mutex | the topics that an endpoint subscribes to | close, suspend and resume see all of them, and no new one in between |
-//! | a shard of the directory, a reader-writer lock | names to topics | a publish only reads; sixteen of them, for those who subscribe and leave |
+//! | a shard of the directory, a reader-writer lock | names to topics | a publish only reads, from the look-up until its envelope is in the ring: cheaper than to count the topic's holders; 64 of them, for those who subscribe and leave |
 //! | `Topic::state`, a mutex | the topic | held for one slot, or one batch; as short as it is, a reader-writer lock costs more than it gives |
 //! | `Topic::changes`, an atomic | nothing | to see without the lock that nothing is new: released under it, acquired outside |
 //! | `Local::link`, an atomic | nothing | a publish sees whether it may, without `topics`: released under that, acquired outside |

@@ -114,9 +114,15 @@ impl State {
         evicted
     }
 
-    /// Takes out the wakers of those who are to have what was just published.
-    pub(crate) fn take_wakers_but(&mut self, from: From) -> Wakers {
-        self.take_wakers(|members, member| Some(member) != from.member && members[member].is_live())
+    /// Takes out the wakers of those who are to have what was just published, if anybody waits.
+    #[inline]
+    pub(crate) fn take_wakers_but(&mut self, from: From) -> Option<Wakers> {
+        if self.parked.is_empty() {
+            return None;
+        }
+        let is_theirs =
+            |members: &Members, member| Some(member) != from.member && members[member].is_live();
+        Some(self.take_wakers(is_theirs))
     }
 
     /// Moves what the cursor can see into `batch`, up to `most` envelopes. Says whether that was all.

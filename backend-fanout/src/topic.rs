@@ -17,6 +17,7 @@
 //!    it is what it was when a reader had read all, and had not ended, then nothing is there.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -27,8 +28,8 @@ use crate::expiry::{self, Expiry};
 use crate::member::{EndpointId, Member};
 use crate::members::Gone;
 use crate::ring::Purpose;
-use crate::state::{From, Parked, Seat, State};
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::state::{Parked, Seat, State};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::wakers::Wakers;
 
 /// How many envelopes of a dropped subscription's backlog are let go at a time.
@@ -81,61 +82,62 @@ impl Topic {
         }
     }
 
-    /// Hands an envelope to everybody but the publisher.
-    pub(crate) fn publish(&self, publisher: EndpointId, envelope: MessageEnvelope) -> Result<()> {
+    /// Hands an envelope to everybody but the publisher. The topic is let go before anybody is woken.
+    pub(crate) fn publish(
+        found: impl Deref<Target = Self>,
+        publisher: EndpointId,
+        envelope: MessageEnvelope,
+    ) -> Result<()> {
         let expires = Expiry::of(&envelope);
-        let mut state = lock(&self.state);
-        let Some(from) = state.publisher(publisher) else {
-            drop(state);
-            return Err(Error::unavailable(SUSPENDED));
+        let _evicted;
+        let wakers = {
+            // In here, so that all locks are released at the end of it, whichever that is.
+            let topic = found;
+            let mut state = lock(&topic.state);
+            let from = state.publisher(publisher).ok_or_else(|| Error::unavailable(SUSPENDED))?;
+            if from.wanted_by == 0 {
+                return Ok(());
+            }
+            _evicted = state.push(from, envelope, expires);
+            topic.changed(&state);
+            state.take_wakers_but(from)
         };
-        if from.wanted_by == 0 {
-            drop(state);
-            return Ok(());
+        if let Some(wakers) = wakers {
+            wakers.wake();
         }
-        let evicted = state.push(from, envelope, expires);
-        self.changed(&state);
-        self.let_know(state, from);
-        drop(evicted);
         Ok(())
     }
 
     /// The same with several, in this order: one lock, and one wake-up for each reader.
     pub(crate) fn publish_all(
-        &self,
+        found: impl Deref<Target = Self>,
         publisher: EndpointId,
         envelopes: &mut Vec<MessageEnvelope>,
     ) -> Result<()> {
         // Their ttl counts from here; whoever sets none is spared the clock.
         let now = envelopes.iter().any(|one| one.ttl().is_some()).then(expiry::now);
         let mut evicted = Vec::new();
-        let mut state = lock(&self.state);
-        let Some(from) = state.publisher(publisher) else {
-            drop(state);
-            return Err(Error::unavailable(SUSPENDED));
+        let wakers = {
+            let topic = found;
+            let mut state = lock(&topic.state);
+            let from = state.publisher(publisher).ok_or_else(|| Error::unavailable(SUSPENDED))?;
+            if from.wanted_by == 0 {
+                None
+            } else {
+                for envelope in envelopes.drain(..) {
+                    let expires = now.and_then(|now| Expiry::after(now, envelope.ttl()?));
+                    evicted.extend(state.push(from, envelope, expires));
+                }
+                topic.changed(&state);
+                state.take_wakers_but(from)
+            }
         };
-        if from.wanted_by == 0 {
-            drop(state);
-            envelopes.clear();
-            return Ok(());
-        }
-        for envelope in envelopes.drain(..) {
-            let expires = now.and_then(|now| Expiry::after(now, envelope.ttl()?));
-            evicted.extend(state.push(from, envelope, expires));
-        }
-        self.changed(&state);
-        self.let_know(state, from);
-        Ok(())
-    }
-
-    /// Wakes those who wait for what was published, once the lock is released.
-    #[inline]
-    fn let_know(&self, mut state: MutexGuard<'_, State>, from: From) {
-        if !state.parked.is_empty() {
-            let wakers = state.take_wakers_but(from);
-            drop(state);
+        // Nobody wants what is still there.
+        envelopes.clear();
+        if let Some(wakers) = wakers {
             wakers.wake();
         }
+        Ok(())
     }
 
     /// Adds a subscription of `endpoint`, behind everything published so far.

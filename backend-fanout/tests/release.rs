@@ -227,7 +227,16 @@ fn readers_dropped_while_parked_leave_no_waker() {
     assert_eq!(Arc::strong_count(&task), 2);
 }
 
-/// A waker that looks whether the topic's lock is free when it is woken, cloned or dropped.
+/// Blocks for ever if a lock of the topic "t", of the endpoint or of the directory is held.
+fn all_locks_are_free(endpoint: &Endpoint) {
+    drop(endpoint.subscribe("t"));
+    // New topics, in every part of the directory.
+    for number in 0..1_000 {
+        drop(endpoint.subscribe(&format!("new {number}")));
+    }
+}
+
+/// A waker that looks whether the locks are free when it is woken or dropped.
 struct Nosy {
     endpoint: Endpoint,
     woken: AtomicUsize,
@@ -235,8 +244,7 @@ struct Nosy {
 
 impl Wake for Nosy {
     fn wake(self: Arc<Self>) {
-        // Would block for ever if a lock of this topic, endpoint or directory were held.
-        drop(self.endpoint.subscribe("t"));
+        all_locks_are_free(&self.endpoint);
         self.endpoint.publish(MessageEnvelope::new("t", "from a waker")).unwrap();
         self.woken.fetch_add(1, SeqCst);
     }
@@ -244,8 +252,43 @@ impl Wake for Nosy {
 
 impl Drop for Nosy {
     fn drop(&mut self) {
-        drop(self.endpoint.subscribe("t"));
+        all_locks_are_free(&self.endpoint);
     }
+}
+
+/// A payload that does the same when it is dropped.
+struct NosyPayload(Endpoint);
+
+impl AsRef<[u8]> for NosyPayload {
+    fn as_ref(&self) -> &[u8] {
+        b"nosy"
+    }
+}
+
+impl Drop for NosyPayload {
+    fn drop(&mut self) {
+        all_locks_are_free(&self.0);
+    }
+}
+
+#[test]
+fn payloads_that_a_publish_lets_go_are_dropped_with_no_lock_held() {
+    let bus = Bus::with_capacity(1);
+    let (here, there) = (bus.attach(), bus.attach());
+    let nosy = || MessageEnvelope::new("t", Bytes::from_owner(NosyPayload(bus.attach())));
+    let publish = |by: &Endpoint| {
+        by.publish(nosy()).unwrap();
+        by.publish(nosy()).unwrap();
+        by.publish_all("t", &mut vec![nosy(), nosy()]).unwrap();
+    };
+    // Nobody subscribes; then the publisher alone; then the oldest has to go.
+    publish(&here);
+    let own = here.subscribe("t").unwrap();
+    publish(&here);
+    drop(own);
+    let mut reader = there.subscribe("t").unwrap();
+    publish(&here);
+    assert!(matches!(reader.try_recv(), Ok(Event::Gap(gap)) if gap.missed == Some(3)));
 }
 
 #[test]
