@@ -1,6 +1,7 @@
 //! Who the instance says it is.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use async_nats::{ConnectOptions, ServerAddr};
 use backend_core::Error;
@@ -16,17 +17,41 @@ pub(crate) enum Auth {
         password: String,
     },
     Token(String),
+    /// The seed.
+    Nkey(String),
+    /// A file with a JWT and its seed.
+    File(PathBuf),
 }
 
 impl Auth {
-    pub(crate) fn apply(&self, options: ConnectOptions) -> ConnectOptions {
+    /// A seed that is none is the caller's mistake; a file may become right later.
+    pub(crate) fn check(&self) -> Result<(), Error> {
         match self {
+            Self::Nkey(seed) if nkeys::KeyPair::from_seed(seed).is_err() => Err(Error::backend(
+                "what is given as an nkey is not the seed of one, which begins with SU for a user",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// What is wrong with the file.
+    pub(crate) async fn apply(&self, options: ConnectOptions) -> Result<ConnectOptions, String> {
+        Ok(match self {
             Self::None => options,
             Self::User { name, password } => {
                 options.user_and_password(name.clone(), password.clone())
             }
             Self::Token(token) => options.token(token.clone()),
-        }
+            Self::Nkey(seed) => options.nkey(seed.clone()),
+            Self::File(file) => {
+                let why = |why| format!("no credentials in {}: {why}", file.display());
+                let text = tokio::fs::read_to_string(file)
+                    .await
+                    .map_err(|error| why(error.to_string()))?;
+                options.credentials(&text).map_err(|error| why(error.to_string()))?
+            }
+        })
     }
 
     pub(crate) fn is_none(&self) -> bool {
@@ -40,6 +65,8 @@ impl fmt::Debug for Auth {
             Self::None => "None",
             Self::User { .. } => "User(…)",
             Self::Token(_) => "Token(…)",
+            Self::Nkey(_) => "Nkey(…)",
+            Self::File(_) => "File(…)",
         })
     }
 }

@@ -40,7 +40,7 @@ pub struct Builder {
     auth: Option<Auth>,
     client_name: Option<String>,
     require_tls: bool,
-    roots: Vec<PathBuf>,
+    roots: Option<PathBuf>,
     client_certificate: Option<(PathBuf, PathBuf)>,
     options: Options,
 }
@@ -66,7 +66,7 @@ impl Builder {
             auth: None,
             client_name: None,
             require_tls: false,
-            roots: Vec::new(),
+            roots: None,
             client_certificate: None,
             options,
         }
@@ -123,6 +123,21 @@ impl Builder {
         self
     }
 
+    /// The seed of a user's nkey, which begins with `SU`, in place of a password; it goes before
+    /// credentials in a URL. The seed stays here: the server is shown a signature.
+    pub fn nkey(mut self, seed: impl Into<String>) -> Self {
+        self.auth = Some(Auth::Nkey(seed.into()));
+        self
+    }
+
+    /// A credentials file, as `nsc` writes it (`.creds`: a user's JWT and the seed of its nkey); it goes
+    /// before credentials in a URL. The file is read at every connection, so that a new one can take the
+    /// place of one that is about to expire.
+    pub fn credentials_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.auth = Some(Auth::File(file.into()));
+        self
+    }
+
     /// What the server shows as this connection's name, in `/connz` for example.
     pub fn client_name(mut self, name: impl Into<String>) -> Self {
         self.client_name = Some(name.into());
@@ -140,9 +155,10 @@ impl Builder {
     }
 
     /// Trusts the certificates of this PEM file, and no longer those of the system. The connection
-    /// has to be encrypted then. The file is read at every connection.
+    /// has to be encrypted then. The file is read at every connection, and may have several; of two
+    /// calls, the second counts.
     pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
-        self.roots.push(file.into());
+        self.roots = Some(file.into());
         self.require_tls = true;
         self
     }
@@ -210,7 +226,7 @@ impl Builder {
     /// takes the instance, for a wrong password [too](crate#security): it names each of them, with its
     /// reason. [`Error::Backend`](backend_core::Error::Backend) or
     /// [`Error::Unsupported`](backend_core::Error::Unsupported) for a URL that is none, or another
-    /// engine's. None of them quotes credentials.
+    /// engine's, or for a seed that is none. None of them quotes credentials.
     ///
     /// # Panics
     /// Outside a tokio runtime, or in one whose time or IO is not enabled.
@@ -223,9 +239,11 @@ impl Builder {
             let (server, _) = auth::split("nats://localhost:4222").map_err(|why| why.error(1))?;
             addresses.push(server);
         }
+        let auth = self.auth.unwrap_or(auth);
+        auth.check()?;
         let driver = NatsDriver {
             servers: addresses,
-            auth: self.auth.unwrap_or(auth),
+            auth,
             client_name: self.client_name,
             require_tls: self.require_tls,
             roots: self.roots,

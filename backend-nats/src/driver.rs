@@ -33,7 +33,7 @@ pub(crate) struct NatsDriver {
     pub(crate) auth: Auth,
     pub(crate) client_name: Option<String>,
     pub(crate) require_tls: bool,
-    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) roots: Option<PathBuf>,
     /// The chain, and its private key.
     pub(crate) client_certificate: Option<(PathBuf, PathBuf)>,
     pub(crate) subjects: Subjects,
@@ -77,7 +77,7 @@ impl NatsDriver {
     /// A client that one server has taken.
     async fn greet(&self, server: &ServerAddr) -> Result<(Client, Arc<Events>), String> {
         let events = Arc::new(Events::new(place(server), self.subjects.clone()));
-        let options = self.options().event_callback({
+        let options = self.options().await?.event_callback({
             let events = Arc::clone(&events);
             move |event| {
                 events.hear(&event);
@@ -120,7 +120,7 @@ impl NatsDriver {
         NatsLink::start(client, inbox, events, subjects, self.instance, patience).await
     }
 
-    fn options(&self) -> ConnectOptions {
+    async fn options(&self) -> Result<ConnectOptions, String> {
         let mut options = ConnectOptions::new()
             .max_reconnects(1)
             .reconnect_delay_callback(|_| Duration::ZERO)
@@ -134,12 +134,12 @@ impl NatsDriver {
         if let Some(name) = &self.client_name {
             options = options.name(name);
         }
-        for roots in &self.roots {
+        if let Some(roots) = &self.roots {
             options = options.add_root_certificates(roots.clone());
         }
         if let Some((chain, key)) = &self.client_certificate {
             options = options.add_client_certificate(chain.clone(), key.clone());
         }
-        self.auth.apply(options)
+        self.auth.apply(options).await
     }
 }

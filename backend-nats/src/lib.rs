@@ -142,7 +142,9 @@
 //! # Security
 //!
 //! Credentials are shown to the server, and never in an error or in `Debug`. They cross the network
-//! in clear text unless the connection is encrypted: `tls://`, or [`Builder::require_tls`].
+//! in clear text unless the connection is encrypted: `tls://`, or [`Builder::require_tls`]. The seed of an
+//! nkey ([`Builder::nkey`], [`Builder::credentials_file`]) does not cross it at all: the server is shown a
+//! signature.
 //!
 //! **A wrong password is [`Error::Unavailable`](backend_core::Error::Unavailable), and so retryable**, like
 //! a server that cannot be reached: passwords are changed while services run, and servers learn of it

@@ -6,6 +6,7 @@ mod support;
 mod bursts;
 mod denied;
 mod limits;
+mod nkeys;
 mod outages;
 mod ready;
 mod refusals;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         bursts::tests(),
         denied::tests(),
         limits::tests(),
+        nkeys::tests(),
         outages::tests(),
         ready::tests(),
         refusals::tests(),

@@ -47,6 +47,8 @@ async fn a_certificate_of_ones_own_is_trusted_when_it_is_named() -> Result {
         let Err(Error::Unavailable(why)) = refused else { panic!("{refused:?}") };
         assert!(why.to_string().contains("certificate"), "{why}");
     }
+    let twice = quick(&by_name).root_certificates(another.authority()).root_certificates(&roots);
+    twice.connect().await?;
     let no_file = quick(&by_name).root_certificates(certificates.file("none")).connect().await;
     assert!(matches!(no_file, Err(Error::Unavailable(_))), "{no_file:?}");
     Ok(())
