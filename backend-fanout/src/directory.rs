@@ -1,11 +1,12 @@
 //! Finds the topic of a name.
 //!
 //! Step 1 of the data path. A topic is here exactly as long as somebody subscribes to it, so a
-//! million one-off topics leave no trace. The directory is sharded: making or removing a topic
-//! locks the names of its shard for a moment, and never another topic's ring.
+//! million one-off topics leave no trace.
 //!
-//! Who publishes keeps the shard locked for reading until the envelope is in its place: to hold the
-//! topic in another way is to count its holders, which costs as much again as the lock.
+//! Who publishes keeps the shard locked for reading as long as it has the topic's lock: to hold the
+//! topic in another way is to count its holders, which costs as much again. So making or removing a
+//! topic waits for who is just publishing to one of its shard, and these for whatever has that one's
+//! lock: a crowd to wake, or a long burst, is felt in a sixty-fourth of the topics.
 //!
 //! Lock order: an endpoint's lock, then a shard, then a topic's state.
 

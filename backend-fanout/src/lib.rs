@@ -84,7 +84,7 @@
 //! | | guards | why |
 //! |---|---|---|
 //! | `Local::topics`, a mutex | the topics that an endpoint subscribes to | close, suspend and resume see all of them, and no new one in between |
-//! | a shard of the directory, a reader-writer lock | names to topics | a publish only reads, from the look-up until its envelope is in the ring: cheaper than to count the topic's holders; 64 of them, for those who subscribe and leave |
+//! | a shard of the directory, a reader-writer lock | names to topics | a publish only reads, from the look-up until it has the wakers of those who wait: cheaper than to count the topic's holders; 64 of them, for those who subscribe and leave |
 //! | `Topic::state`, a mutex | the topic | held for one slot, or one batch; as short as it is, a reader-writer lock costs more than it gives |
 //! | `Topic::changes`, an atomic | nothing | to see without the lock that nothing is new: released under it, acquired outside |
 //! | `Local::link`, an atomic | nothing | a publish sees whether it may, without `topics`: released under that, acquired outside |

@@ -92,7 +92,8 @@ impl Topic {
         let _evicted;
         let wakers = {
             // In here, so that all locks are released at the end of it, whichever that is.
-            let topic = found;
+            let found = found;
+            let topic = &*found;
             let mut state = lock(&topic.state);
             let from = state.publisher(publisher).ok_or_else(|| Error::unavailable(SUSPENDED))?;
             if from.wanted_by == 0 {
@@ -118,7 +119,8 @@ impl Topic {
         let now = envelopes.iter().any(|one| one.ttl().is_some()).then(expiry::now);
         let mut evicted = Vec::new();
         let wakers = {
-            let topic = found;
+            let found = found;
+            let topic = &*found;
             let mut state = lock(&topic.state);
             let from = state.publisher(publisher).ok_or_else(|| Error::unavailable(SUSPENDED))?;
             if from.wanted_by == 0 {

@@ -300,6 +300,9 @@ fn wakers_run_and_are_dropped_with_no_lock_held() {
 
     for wake in [
         (|here, _| drop(here.publish(MessageEnvelope::new("t", "x")))) as fn(&Endpoint, &Endpoint),
+        |here, _| {
+            here.publish_all("t", &mut vec![MessageEnvelope::new("t", "x")]).unwrap();
+        },
         |_, there| {
             there.suspend();
             there.resume();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use async_nats::{ConnectOptions, ServerAddr};
 use backend_core::Error;
+use nkeys::{KeyPair, KeyPairType};
 use percent_encoding::percent_decode_str;
 
 /// What is shown to the server. `Debug` shows none of it.
@@ -26,12 +27,14 @@ pub(crate) enum Auth {
 impl Auth {
     /// A seed that is none is the caller's mistake; a file may become right later.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match self {
-            Self::Nkey(seed) if nkeys::KeyPair::from_seed(seed).is_err() => Err(Error::backend(
-                "what is given as an nkey is not the seed of one, which begins with SU for a user",
-            )),
-            _ => Ok(()),
+        let Self::Nkey(seed) = self else { return Ok(()) };
+        let is_of_a_user = |pair: KeyPair| matches!(pair.key_pair_type(), KeyPairType::User);
+        if KeyPair::from_seed(seed).is_ok_and(is_of_a_user) {
+            return Ok(());
         }
+        Err(Error::backend(
+            "what is given as an nkey is not the seed of a user, which begins with SU",
+        ))
     }
 
     /// # Errors

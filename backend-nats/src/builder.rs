@@ -123,16 +123,16 @@ impl Builder {
         self
     }
 
-    /// The seed of a user's nkey, which begins with `SU`, in place of a password; it goes before
+    /// The seed of a user's nkey, which begins with `SU`, in place of user and password; it goes before
     /// credentials in a URL. The seed stays here: the server is shown a signature.
     pub fn nkey(mut self, seed: impl Into<String>) -> Self {
-        self.auth = Some(Auth::Nkey(seed.into()));
+        self.auth = Some(Auth::Nkey(seed.into().trim().to_owned()));
         self
     }
 
-    /// A credentials file, as `nsc` writes it (`.creds`: a user's JWT and the seed of its nkey); it goes
-    /// before credentials in a URL. The file is read at every connection, so that a new one can take the
-    /// place of one that is about to expire.
+    /// A credentials file, as `nsc` writes it (`.creds`: a user's JWT and the seed of its nkey), in place
+    /// of user and password; it goes before credentials in a URL. The file is read at every connection,
+    /// so that a new one can take the place of one that is about to expire.
     pub fn credentials_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.auth = Some(Auth::File(file.into()));
         self
@@ -155,8 +155,8 @@ impl Builder {
     }
 
     /// Trusts the certificates of this PEM file, and no longer those of the system. The connection
-    /// has to be encrypted then. The file is read at every connection, and may have several; of two
-    /// calls, the second counts.
+    /// has to be encrypted then. The file is read at every connection, and may hold several
+    /// certificates; of two calls, the second counts.
     pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
         self.roots = Some(file.into());
         self.require_tls = true;

@@ -52,6 +52,7 @@ impl Driver for NatsDriver {
     }
 
     async fn connect(&self, inbox: Inbox) -> Result<NatsLink, BoxError> {
+        let options = self.options().await?;
         // In another order each time, so that instances spread over a cluster.
         let mut order: Vec<_> = (0..self.servers.len()).collect();
         fastrand::shuffle(&mut order);
@@ -59,7 +60,7 @@ impl Driver for NatsDriver {
         for index in order {
             let server = &self.servers[index];
             let refused = |why: BoxError| BoxError::from(format!("{}: {why}", place(server)));
-            match self.greet(server).await {
+            match self.greet(server, options.clone()).await {
                 Ok((client, events)) => {
                     return self.start(client, events, inbox).await.map_err(refused);
                 }
@@ -75,9 +76,13 @@ impl Driver for NatsDriver {
 
 impl NatsDriver {
     /// A client that one server has taken.
-    async fn greet(&self, server: &ServerAddr) -> Result<(Client, Arc<Events>), String> {
+    async fn greet(
+        &self,
+        server: &ServerAddr,
+        options: ConnectOptions,
+    ) -> Result<(Client, Arc<Events>), String> {
         let events = Arc::new(Events::new(place(server), self.subjects.clone()));
-        let options = self.options().await?.event_callback({
+        let options = options.event_callback({
             let events = Arc::clone(&events);
             move |event| {
                 events.hear(&event);
@@ -120,6 +125,7 @@ impl NatsDriver {
         NatsLink::start(client, inbox, events, subjects, self.instance, patience).await
     }
 
+    /// The same for all servers.
     async fn options(&self) -> Result<ConnectOptions, String> {
         let mut options = ConnectOptions::new()
             .max_reconnects(1)

@@ -24,6 +24,8 @@ pub(super) struct World {
 struct Seat {
     instance: Instance,
     link: Link,
+    /// Something that it published was taken. Long ago, perhaps: nobody here knows what is confirmed.
+    has_sent: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,11 +82,11 @@ impl Watched {
 impl World {
     pub(super) async fn new(bench: &Bench, menu: Menu) -> Verified<Self> {
         let instances = bench.instances(INSTANCES).await?;
-        let seats = instances.into_iter().map(|instance| Seat { instance, link: Link::Up });
+        let seat = |instance| Seat { instance, link: Link::Up, has_sent: false };
         Ok(Self {
             bench: bench.clone(),
             menu,
-            seats: seats.collect(),
+            seats: instances.into_iter().map(seat).collect(),
             readers: Vec::new(),
             published: Vec::new(),
             steps: Vec::new(),
@@ -169,7 +171,7 @@ impl World {
         let link = self.seats[from].link;
         match (&sent, link) {
             (_, Link::Closed) => return closed("publish", sent),
-            (Ok(()), _) => {}
+            (Ok(()), _) => self.seats[from].has_sent = true,
             (Err(Error::Unavailable { .. }), Link::Cut) => return Ok(()),
             (Err(error), _) => {
                 let clause = if link == Link::Cut { Clause::H6 } else { Clause::D6 };
@@ -320,11 +322,12 @@ impl World {
     async fn close(&mut self, at: usize) -> Verified {
         self.tell(format!("{} closes", self.name(at)));
         let result = self.seats[at].instance.try_close().await?;
-        // What it published last may be lost with its connection.
-        let may_have_lost =
-            self.seats[at].link == Link::Cut && self.published.iter().any(|(from, _)| *from == at);
+        // What it published last may be lost with its connection. It is told once.
+        let may_have_lost = self.seats[at].link == Link::Cut && self.seats[at].has_sent;
         match result {
-            Err(Error::Unconfirmed(_)) if may_have_lost => {}
+            Err(Error::Unconfirmed(_)) if may_have_lost => {
+                self.seats[at].instance.close().await.because("it has been told")?;
+            }
             result => ensure(result.is_ok(), "close: Ok", format!("{result:?}")).of(Clause::C1)?,
         }
         self.seats[at].link = Link::Closed;
