@@ -161,9 +161,9 @@
 //! # The way of one envelope
 //!
 //! `builder` (`auth`: URLs) → `driver` (servers, in turn; `refusal`: why not) → `link` (one
-//! connection): `rights` (what the server denies), `marks` and `peers` (what has arrived, and who has
-//! answered), `publisher` (the client's queue), `forward` and `backlog` (a task for each topic),
-//! `events` (what the client tells besides). Above it is `backend-engine`: names, numbers, frames, and
+//! connection): `rights` (what the server denies), `rounds` (what the server and the others are asked:
+//! `marks`, what has arrived, and `peers`, who has answered), `publisher` (the client's queue), `forward`
+//! and `backlog` (a task for each topic), `events` (what the client tells besides). Above it is `backend-engine`: names, numbers, frames, and
 //! the supervisor.
 
 mod auth;
@@ -179,6 +179,7 @@ mod peers;
 mod publisher;
 mod refusal;
 mod rights;
+mod rounds;
 mod subjects;
 
 pub use backend::NatsBackend;

@@ -2,38 +2,28 @@
 
 use std::collections::{HashMap, HashSet};
 use std::slice;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::{Client, Subject, Subscriber};
+use async_nats::{Client, Subject};
 use async_trait::async_trait;
 use backend_core::{BoxError, Error, Result};
 use backend_engine::name::EngineName;
 use backend_engine::{Handover, Inbox, Link, Outgoing};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use tokio::sync::Semaphore;
-use tokio::task::yield_now;
-use tokio::time::{Instant, timeout};
-use tokio_util::task::AbortOnDropHandle;
-use uuid::Uuid;
 
 use crate::events::Events;
 use crate::forward::{Forward, Orders};
-use crate::marks::Marks;
-use crate::peers::{Answer, Id, Peers};
+use crate::peers::Id;
 use crate::publisher::Publisher;
-use crate::refusal::cause;
 use crate::rights::{Question, Right};
+use crate::rounds::Rounds;
 use crate::subjects::Subjects;
 
 /// How many rights to subscribe, and how many to publish, are asked for at the same time. The client
 /// keeps 128 errors of the server, and drops more; and all that is asked for may be denied.
 const QUESTIONS: usize = 50;
-
-/// How many that ask for an answer get theirs at once, at most.
-const HELLOS: usize = 256;
 
 /// One connection to a server.
 ///
@@ -44,28 +34,9 @@ pub(crate) struct NatsLink {
     publisher: Publisher,
     inbox: Inbox,
     events: Arc<Events>,
-    subjects: Subjects,
-    /// The connection's own subject.
-    own: Subject,
-    marks: Arc<Marks>,
-    peers: Arc<Peers>,
-    /// How long a round waits for who does not answer.
-    patience: Duration,
     rounds: Rounds,
     topics: Mutex<HashMap<EngineName, Forward>>,
     questions: Semaphore,
-    fences: tokio::sync::Mutex<u64>,
-    /// They read what arrives for the adapter itself.
-    _readers: [AbortOnDropHandle<()>; 2],
-}
-
-/// Rounds are shared: who asks while one is going on waits for the next one, with all others.
-#[derive(Debug, Default)]
-struct Rounds {
-    /// How many have begun.
-    begun: AtomicU64,
-    /// The last one that has ended well. Held while a round is going on.
-    ended: tokio::sync::Mutex<u64>,
 }
 
 impl NatsLink {
@@ -78,138 +49,25 @@ impl NatsLink {
         instance: Id,
         patience: Duration,
     ) -> std::result::Result<Self, BoxError> {
-        let connection = Uuid::new_v4().into_bytes();
-        let (own, marks) = (subjects.of(connection), Arc::new(Marks::default()));
-        let peers = Arc::new(Peers::new(instance, connection));
         let publisher = Publisher::new(client.clone());
-        let answers = client.subscribe(own.clone()).await?;
-        let hellos = client.subscribe(subjects.hello.clone()).await?;
-        let readers = [
-            tokio::spawn(read_own(
-                answers,
-                Arc::clone(&marks),
-                Arc::clone(&peers),
-                Arc::clone(&events),
-            )),
-            tokio::spawn(answer(
-                hellos,
-                publisher.clone(),
-                subjects.clone(),
-                Arc::clone(&peers),
-                inbox.clone(),
-            )),
-        ];
-        let link = Self {
+        let rounds = Rounds::start(
+            client.clone(),
+            publisher.clone(),
+            inbox.clone(),
+            Arc::clone(&events),
+            subjects,
+            instance,
+            patience,
+        );
+        Ok(Self {
+            rounds: rounds.await?,
             client,
             publisher,
             inbox,
             events,
-            subjects,
-            own,
-            marks,
-            peers,
-            patience,
-            rounds: Rounds::default(),
             topics: Mutex::default(),
             questions: Semaphore::new(QUESTIONS),
-            fences: tokio::sync::Mutex::default(),
-            _readers: readers.map(AbortOnDropHandle::new),
-        };
-        let since = Instant::now();
-        link.round_trip().await.map_err(cause)?;
-        let round_trip = since.elapsed();
-        link.ask_all().await.map_err(cause)?;
-        link.peers.are_known(round_trip, link.patience).await;
-        Ok(link)
-    }
-
-    /// Sends a mark, and waits until it is back.
-    async fn round_trip(&self) -> Result<()> {
-        let mut mark = self.marks.make();
-        self.unless_lost(async {
-            self.send(&self.own, mark.payload()).await?;
-            mark.back().await;
-            Ok(())
         })
-        .await
-    }
-
-    /// Returns after a round that began later than this.
-    async fn round(&self) -> Result<()> {
-        // Written, and not read: either whoever begins the next round sees what this has sent before,
-        // or this sees that it has begun.
-        let mine = self.rounds.begun.fetch_add(0, Ordering::AcqRel) + 1;
-        // Whoever gets it next carries out the round for all that wait.
-        let mut ended = self.rounds.ended.lock().await;
-        if *ended < mine {
-            let begun = self.rounds.begun.fetch_add(1, Ordering::AcqRel) + 1;
-            self.ask_all().await?;
-            *ended = begun;
-        }
-        Ok(())
-    }
-
-    /// Carries out a round. There is one at a time. What the server has denied before is known then.
-    async fn ask_all(&self) -> Result<()> {
-        let fence = self.fence().await?;
-        let hello = self.peers.begin();
-        self.unless_lost(async {
-            self.send(&self.subjects.hello, hello.encode()).await?;
-            self.peers.is_back().await;
-            self.peers.have_answered(self.patience).await;
-            Ok(())
-        })
-        .await?;
-        self.hear_errors(fence).await;
-        Ok(())
-    }
-
-    /// Sends something for the server to refuse. Its number, unless the server is known not to.
-    ///
-    /// The client hands on the errors of the server in a task of its own, later than what arrives
-    /// behind them. So a mark that is back does not mean that a denial was heard of. This error is
-    /// behind it, and when it has been heard of, so has the denial. A server that asks for no
-    /// credentials may deny, too (`no_auth_user`), and does not say so before.
-    async fn fence(&self) -> Result<Option<u64>> {
-        if !self.events.are_refusals_expected() {
-            return Ok(None);
-        }
-        let mut fences = self.fences.lock().await;
-        let refused = self.client.subscribe(self.subjects.refused.clone()).await;
-        drop(refused.map_err(Error::unavailable)?);
-        *fences += 1;
-        Ok(Some(*fences))
-    }
-
-    /// When a mark behind the fence is back: waits until the errors before the fence were heard of.
-    async fn hear_errors(&self, fence: Option<u64>) {
-        match fence {
-            Some(fence) if timeout(self.patience, self.events.refusals(fence)).await.is_err() => {
-                self.events.miss_refusal(fence);
-            }
-            Some(_) => {}
-            // Almost always, that task has its turn now.
-            None => yield_now().await,
-        }
-    }
-
-    async fn unless_lost(&self, answered: impl Future<Output = Result<()>>) -> Result<()> {
-        tokio::select! {
-            answered = answered => answered,
-            why = self.events.lost() => Err(Error::unavailable(why)),
-        }
-    }
-
-    async fn send(&self, subject: &Subject, payload: Bytes) -> Result<()> {
-        self.publisher.publish(subject.clone(), payload).await.map_err(Error::unavailable)
-    }
-
-    /// A round trip. What the server has denied before is known then.
-    async fn ask_server(&self) -> Result<()> {
-        let fence = self.fence().await?;
-        self.round_trip().await?;
-        self.hear_errors(fence).await;
-        Ok(())
     }
 
     /// The task of a topic, which is started where there is none.
@@ -253,9 +111,9 @@ impl NatsLink {
             topic.catch_up().await?;
         }
         if last {
-            self.round().await?;
+            self.rounds.round().await?;
         } else {
-            self.ask_server().await?;
+            self.rounds.ask_server().await?;
         }
         let answers: Vec<_> = questions.iter().map(Question::answer).collect();
         let mut results = Vec::with_capacity(names.len());
@@ -305,7 +163,7 @@ impl NatsLink {
     /// connection.
     async fn hand_over_first(&self, messages: &[Outgoing]) -> Vec<Handover> {
         // What is late would be taken for a denial of these.
-        if self.events.rights.take_late_denials() && self.ask_server().await.is_err() {
+        if self.events.rights.take_late_denials() && self.rounds.ask_server().await.is_err() {
             return messages.iter().map(|_| refused()).collect();
         }
         let ask = |name| self.events.rights.ask(Right::Publish, name);
@@ -315,7 +173,7 @@ impl NatsLink {
         for Outgoing { name, message } in messages {
             handovers.push(self.hand_over(Subject::from(name.as_str()), message.clone()).await);
         }
-        let asked = self.ask_server().await;
+        let asked = self.rounds.ask_server().await;
         let mut sent: HashMap<_, usize> = HashMap::new();
         for Outgoing { name, .. } in messages {
             *sent.entry(name.as_str()).or_default() += 1;
@@ -346,46 +204,6 @@ impl NatsLink {
 
     fn topics(&self) -> MutexGuard<'_, HashMap<EngineName, Forward>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes what arrives for this connection alone.
-async fn read_own(
-    mut arriving: Subscriber,
-    marks: Arc<Marks>,
-    peers: Arc<Peers>,
-    events: Arc<Events>,
-) {
-    while let Some(message) = arriving.next().await {
-        match Answer::decode(&message.payload) {
-            Some(answer) => peers.answered(answer),
-            None => marks.arrived(&message.payload),
-        }
-    }
-    events.lose("the connection has ended".to_owned());
-}
-
-/// Answers the others, behind all that was published before they asked: the client has one queue, and
-/// what is not in there yet is waited for, once for all that have asked meanwhile.
-async fn answer(
-    hellos: Subscriber,
-    publisher: Publisher,
-    subjects: Subjects,
-    peers: Arc<Peers>,
-    inbox: Inbox,
-) {
-    let mut hellos = hellos.ready_chunks(HELLOS);
-    while let Some(messages) = hellos.next().await {
-        let heard = messages.iter().filter_map(|message| peers.hear(&message.payload));
-        let asked: Vec<_> = heard.collect();
-        if asked.is_empty() {
-            continue;
-        }
-        inbox.published().await;
-        for (connection, answer) in asked {
-            // If it fails, the connection has ended, and so will this.
-            let _ = publisher.publish(subjects.of(connection), answer.encode()).await;
-        }
     }
 }
 
@@ -422,7 +240,7 @@ impl Link for NatsLink {
     }
 
     async fn catch_up(&self, name: &EngineName) -> Result<()> {
-        self.round().await?;
+        self.rounds.round().await?;
         let topic = self.topics().get(name).map(Forward::orders);
         match topic {
             Some(topic) => topic.catch_up().await,
@@ -468,7 +286,7 @@ impl Link for NatsLink {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.round_trip().await
+        self.rounds.round_trip().await
     }
 
     async fn lost(&self) -> BoxError {
@@ -476,9 +294,9 @@ impl Link for NatsLink {
     }
 
     async fn close(&self) -> Result<()> {
-        let _ = self.send(&self.subjects.hello, self.peers.bye().encode()).await;
+        self.rounds.say_bye().await;
         // When a mark is back, the server has all that was sent before it. A flush would leave it to
         // the sockets, and one that is closed while something arrives throws away what it has sent.
-        self.round_trip().await
+        self.rounds.round_trip().await
     }
 }
