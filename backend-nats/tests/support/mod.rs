@@ -83,6 +83,18 @@ impl Nats {
 
     /// Three servers that know each other.
     pub async fn start_cluster() -> Result<[Self; 3]> {
+        let mut started = Self::try_start_cluster().await;
+        // The port of a route may have been taken meanwhile, and all must know it before.
+        for _ in 0..4 {
+            if started.is_ok() {
+                break;
+            }
+            started = Self::try_start_cluster().await;
+        }
+        started
+    }
+
+    async fn try_start_cluster() -> Result<[Self; 3]> {
         let ports = [free_port()?, free_port()?, free_port()?];
         let routes = ports.map(|port| format!("nats://127.0.0.1:{port}"));
         let start = |own: usize| {

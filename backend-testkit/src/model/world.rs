@@ -26,6 +26,8 @@ struct Seat {
     link: Link,
     /// Something that it published was taken. Long ago, perhaps: nobody here knows what is confirmed.
     has_sent: bool,
+    /// It has had an outage, with which something that it published may be lost.
+    has_been_cut: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,7 +84,8 @@ impl Watched {
 impl World {
     pub(super) async fn new(bench: &Bench, menu: Menu) -> Verified<Self> {
         let instances = bench.instances(INSTANCES).await?;
-        let seat = |instance| Seat { instance, link: Link::Up, has_sent: false };
+        let seat =
+            |instance| Seat { instance, link: Link::Up, has_sent: false, has_been_cut: false };
         Ok(Self {
             bench: bench.clone(),
             menu,
@@ -143,8 +146,12 @@ impl World {
             Failure::new("subscribe: Ok", format!("the error {error:?}")).of(Clause::D4)
         })?;
         let mut expected = Expected::new(self.bench.claims().order());
-        let mut beside = self.readers.iter().filter(|one| (one.at, one.topic) == (at, topic));
-        if beside.any(|one| !one.ended && one.expected.may_have_lost()) {
+        let mut of_the_topic = self.readers.iter().filter(|one| (one.at, one.topic) == (at, topic));
+        let may_be_missing = |one: &Watched| {
+            // What has ended may not have been given up at the engine yet, and is gone on with.
+            if one.ended { self.may_be_lost(at, topic) } else { one.expected.may_have_lost() }
+        };
+        if of_the_topic.any(may_be_missing) {
             expected.inherit();
         }
         self.readers.push(Watched {
@@ -157,6 +164,12 @@ impl World {
             older: self.published.len(),
         });
         Ok(())
+    }
+
+    /// Whether something that others published may be lost by an outage of theirs.
+    fn may_be_lost(&self, at: usize, topic: usize) -> bool {
+        let by_others = |&&(from, of): &&(usize, usize)| from != at && of == topic;
+        self.published.iter().filter(by_others).any(|&(from, _)| self.seats[from].has_been_cut)
     }
 
     async fn publish(&mut self, from: usize, topic: usize) -> Verified {
@@ -341,6 +354,7 @@ impl World {
         self.tell(format!("{} is cut off", self.name(at)));
         self.seats[at].instance.cut().await?;
         self.seats[at].link = Link::Cut;
+        self.seats[at].has_been_cut = true;
         // What was on its way, to it or from it, may be lost.
         for watched in &mut self.readers {
             if watched.at == at {
