@@ -70,7 +70,7 @@ impl Directory {
     pub(crate) fn find(&self, name: &str) -> Option<Found<'_>> {
         let place = self.place(name);
         let topics = read(self.shard(place));
-        let index = topics.find_bucket_index(place.hash, |topic| *topic.name == *name)?;
+        let index = topics.find_bucket_index(place.hash, |topic| place.is_of(topic))?;
         Some(Found { topics, index })
     }
 
@@ -149,7 +149,12 @@ impl Deref for Found<'_> {
 
 impl Place<'_> {
     fn find<'a>(&self, topics: &'a HashTable<Arc<Topic>>) -> Option<&'a Arc<Topic>> {
-        topics.find(self.hash, |topic| *topic.name == *self.name)
+        topics.find(self.hash, |topic| self.is_of(topic))
+    }
+
+    #[inline]
+    fn is_of(&self, topic: &Topic) -> bool {
+        *topic.name == *self.name
     }
 }
 

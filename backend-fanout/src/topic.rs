@@ -118,6 +118,8 @@ impl Topic {
         // Their ttl counts from here; whoever sets none is spared the clock.
         let now = envelopes.iter().any(|one| one.ttl().is_some()).then(expiry::now);
         let mut evicted = Vec::new();
+        // Step by step as above: by a function that both give a closure to, a publish of one takes nine
+        // instructions more.
         let wakers = {
             let found = found;
             let topic = &*found;

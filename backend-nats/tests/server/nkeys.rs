@@ -1,6 +1,7 @@
 //! Instances that show no password, but sign what the server asks them to.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use backend_core::{Backend, Error, HealthAwareBackend, MessageEnvelope};
@@ -95,6 +96,11 @@ impl Operated {
         Ok(Self { nats, account })
     }
 
+    /// Where a credentials file may be: in the server's own folder, which goes with it.
+    fn file(&self) -> PathBuf {
+        self.nats.server.folder().join("chat.creds")
+    }
+
     /// What `nsc` writes for a user.
     fn credentials(&self, expires: Option<SystemTime>) -> Result<String> {
         let user = KeyPair::new_user();
@@ -135,8 +141,7 @@ fn jwt(
 
 async fn a_credentials_file_is_read() -> Result {
     let operated = Operated::start().await?;
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("chat.creds");
+    let file = operated.file();
     fs::write(&file, operated.credentials(None)?)?;
     let connect = || quick(operated.nats.url()).credentials_file(&file).connect();
     let (here, there) = (connect().await?, connect().await?);
@@ -156,8 +161,7 @@ async fn a_credentials_file_is_read() -> Result {
 
 async fn a_credentials_file_that_is_none_is_named() -> Result {
     let operated = Operated::start().await?;
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("chat.creds");
+    let file = operated.file();
     let whole = operated.credentials(None)?;
     let (jwt, seed) = whole.split_once("\n\n").ok_or("it has two parts")?;
     for content in [None, Some(""), Some("s3cret"), Some(jwt), Some(seed)] {
@@ -177,8 +181,7 @@ async fn a_credentials_file_that_is_none_is_named() -> Result {
 
 async fn a_new_credentials_file_takes_the_place_of_one_that_expires() -> Result {
     let operated = Operated::start().await?;
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("chat.creds");
+    let file = operated.file();
     // Time enough to connect with it on a busy machine.
     let soon = SystemTime::now() + Duration::from_secs(5);
     fs::write(&file, operated.credentials(Some(soon))?)?;

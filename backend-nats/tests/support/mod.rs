@@ -83,15 +83,13 @@ impl Nats {
 
     /// Three servers that know each other.
     pub async fn start_cluster() -> Result<[Self; 3]> {
-        let mut started = Self::try_start_cluster().await;
-        // The port of a route may have been taken meanwhile, and all must know it before.
         for _ in 0..4 {
-            if started.is_ok() {
-                break;
+            // The port of a route may be taken meanwhile, and all must know it before.
+            if let Ok(cluster) = Self::try_start_cluster().await {
+                return Ok(cluster);
             }
-            started = Self::try_start_cluster().await;
         }
-        started
+        Self::try_start_cluster().await
     }
 
     async fn try_start_cluster() -> Result<[Self; 3]> {
